@@ -1,0 +1,1 @@
+"""Turn Debian packages into Nix packages (see ../README.md)."""
