@@ -29,7 +29,7 @@ TEST(printable_disarms_terminals)
 {
 	_cleanup_str_ struct str s = STR_INIT;
 
-	str_add_printable(&s, "a\x1b[2Jb\n\xc3\xa9\xff\xc2\x9b", 11, true);
+	str_add_printable(&s, "a\x1b[2Jb\n\xc3\xa9\xff\xc2\x9b", 12, true);
 	CHECK_STR(s.p, "a\\x1b[2Jb\n\xc3\xa9\\xff\\xc2\\x9b");
 }
 
