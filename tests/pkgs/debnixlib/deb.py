@@ -13,7 +13,7 @@ import tarfile
 from . import elf
 from .util import Failure, write_atomic
 
-FORMAT = 4  # raise it when the facts below change
+FORMAT = 5  # raise it when the facts below change
 UNWANTED = ("share/doc/", "share/doc-base/", "share/lintian/", "share/bug/", "share/linda/")
 TEXT_LIMIT = 256 * 1024
 # Text files whose absolute paths are worth rewriting, beside scripts.
@@ -82,7 +82,8 @@ def describe_file(data, name, executable):
     if data[:2] == b"#!":
         facts["shebang"] = data[2:data.find(b"\n") if b"\n" in data[:512] else 128] \
             .decode("utf-8", "surrogateescape").strip()
-    if (("shebang" in facts and executable) or TEXT_NAMES.search(name)) \
+    if (("shebang" in facts and executable) or TEXT_NAMES.search(name)
+            or data.startswith(b"/* GNU ld script")) \
             and len(data) < TEXT_LIMIT and b"\0" not in data:
         paths = sorted({m.group().decode() for m in ABSOLUTE.finditer(data)})
         if paths:

@@ -66,6 +66,9 @@ def parse(data):
             facts["runpath"] = [p for p in runpath.split(":") if p]
         if b"\0dlopen\0" in strings:
             facts["dlopen"] = True
+        if interp and (b"\0system\0" in strings or b"\0popen\0" in strings
+                       or b"\0/bin/sh\0" in data):
+            facts["shell"] = True
         return facts
     except (struct.error, StopIteration, ValueError):
         return None  # not a well-formed ELF file (a test case, say): leave it alone

@@ -19,11 +19,14 @@ IGNORED = {
 ESSENTIAL = ["dash", "bash", "coreutils", "perl-base"]
 # Which provider to take when a dependency leaves it open.
 PREFERRED = {"awk": "gawk", "mail-transport-agent": None, "default-mta": None}
+# What comes with a package elsewhere, and is a package of its own in Debian.
+COMPANIONS = {"util-linux": ["bsdutils", "mount"], "gcc": ["libc6-dev"], "g++": ["libc6-dev"]}
 # Families that find their parts relative to their own program.
-FAMILIES = [re.compile(pattern + "$") for pattern in (
+FAMILIES = [re.compile(pattern) for pattern in (
     r"perl|perl-base|libperl5\.\d+|perl-modules-5\.\d+",
     r"(lib)?python3(\.\d+)?(-minimal|-stdlib|-distutils|-lib2to3)?|libpython3\.\d+",
     r"nodejs|libnode\d+|node-(acorn|cjs-module-lexer|undici|busboy|streamsearch|xtend)",
+    r"util-linux(-extra)?|bsdutils|mount|fdisk",
     r"gcc|g\+\+|cpp|gcc-\d+|g\+\+-\d+|cpp-\d+|libgcc-\d+-dev|libstdc\+\+-\d+-dev",
 )]
 PRIMARY = ["libc6", "perl", "python3", "nodejs", "gcc"]
@@ -32,7 +35,7 @@ PRIORITY = {"required": 0, "important": 1, "standard": 2, "optional": 3}
 SHARED_FOLDERS = {
     "cmake", "debug", "gconv", "girepository-1.0", "locale", "mime", "modprobe.d", "perl5",
     "pkcs11", "pkgconfig", "python3", "sasl2", "security", "sysctl.d", "systemd", "sysusers.d",
-    "tmpfiles.d", "udev", "gio", "gtk-3.0", "gtk-2.0", "qt5", "qt6", "ssl", "dri", "vdpau",
+    "tmpfiles.d", "udev", "audit", "gio", "gtk-3.0", "gtk-2.0", "qt5", "qt6", "ssl", "dri", "vdpau",
 }
 
 
@@ -95,6 +98,8 @@ class Resolver:
         return None
 
     def resolve(self, names):
+        """Choose `names` and all they need; the names that do not exist are returned."""
+        names = [*names, *(extra for n in names for extra in COMPANIONS.get(n, ()))]
         missing = [n for n in names if self.pick([n], strict=True) is None]
         queue = [self.pick([n]) for n in names if n not in missing] + ESSENTIAL
         for name in queue:
@@ -156,7 +161,7 @@ def private_folders(facts):
         if entry["type"] == "d":
             continue
         match = re.match(r"(?:lib|libexec)/(?:[a-z0-9_]+-linux-gnu[a-z0-9]*/)?([^/]+)/", path)
-        if match and match.group(1) not in SHARED_FOLDERS:
+        if match and match.group(1) not in SHARED_FOLDERS and "-linux-gnu" not in match.group(1):
             found.add(match.group())
     return found
 
@@ -179,10 +184,12 @@ def merge(chosen, edges, facts):
         leader[b] = a
 
     for family in FAMILIES:
-        names = sorted(filter(family.match, chosen))
+        names = sorted(filter(family.fullmatch, chosen))
         for name in names[1:]:
             union(names[0], name)
-    folders = {name: private_folders(facts[name]) for name in chosen}
+    # A -dev package only refers to its library; together they would drag in a compiler.
+    folders = {name: set() if name.endswith(("-dev", "-dbg")) else private_folders(facts[name])
+               for name in chosen}
     for name in sorted(chosen):
         for target in edges[name]:
             if source(chosen[name]) == source(chosen[target]) and folders[name] & folders[target]:

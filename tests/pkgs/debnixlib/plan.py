@@ -60,6 +60,8 @@ def add_implicit(groups, by_name):
     for group in groups:
         wanted = set(special.extra_depends(group))
         for entry in group.files.values():
+            if "shell" in entry.get("elf", ()):
+                wanted.add("dash")
             if "shebang" in entry and entry.get("x"):
                 program, _ = interpreter(entry)
                 wanted.add(IMPLICIT.get(os.path.basename(program or "")))
@@ -78,7 +80,7 @@ class Plan:
     def __init__(self, group, arch):
         self.group, self.machine = group, elf.MACHINES.get(arch)
         self.inputs, self.lines = [], []
-        self.libraries = {}
+        self.redirects, self.redirected = {}, []
 
     # -- looking things up ---------------------------------------------------------------------
 
@@ -136,7 +138,11 @@ class Plan:
         self.texts()
         self.sonames()
         self.propagate()
+        self.shells()
+        mark = len(self.lines)
         special.apply(self)
+        # Before a special case moves a program away.
+        self.lines[mark:mark] = self.redirections()
         return "\n".join(self.lines) + "\n" if self.lines else ""
 
     def add(self, *words):
@@ -195,10 +201,14 @@ class Plan:
     def symlinks(self):
         """Links that left the package, or that hoisting /usr has bent."""
         for path, entry in sorted(self.group.files.items()):
-            if entry["type"] != "l":
+            if entry["type"] != "l" or path.startswith("etc/alternatives/"):
                 continue
             target, base = entry["target"], os.path.dirname("/" + entry.get("from", path))
             absolute = os.path.normpath(os.path.join(base, target))
+            if absolute.startswith("/etc/alternatives/"):
+                holder = self.owner(absolute[1:])
+                if holder:
+                    absolute = holder.files[absolute[1:]]["target"]
             where = normal(absolute)
             if where in self.group.files or any(
                     name.startswith(where + "/") for name in self.group.files):
@@ -274,6 +284,25 @@ class Plan:
             if soname and beside not in self.group.files:
                 self.add("link", f"{self.ref(group)}/{target}", beside)
 
+    def shells(self):
+        """Programs that start /bin/sh: system(), popen(), or a path of their own."""
+        shell = next((g for g in self.group.closure if "dash" in g.names), None)
+        users = [path for path, entry in sorted(self.group.files.items())
+                 if entry.get("elf", {}).get("shell") and not re.search(r"/(bash|dash)$", path)
+                 and entry["elf"]["machine"] == self.machine]
+        if shell and users:
+            self.redirects["/bin/sh"] = f"{self.ref(shell)}/bin/sh"
+            self.redirected += users
+
+    def redirections(self):
+        """What redirect.c is to do for this group's programs."""
+        if not self.redirects:
+            return []
+        lines = [" ".join(("redirect_map", quote(old), quote(new)))
+                 for old, new in sorted(self.redirects.items())]
+        files = sorted(set(self.redirected))
+        return [*lines, " ".join(("redirect", *map(quote, files)))]
+
     def propagate(self):
         """Headers and modules need those of their dependencies: nix-support, as in nixpkgs."""
         kinds = [lambda n: n.endswith("-dev"), lambda n: n.startswith("python3-"),
@@ -282,7 +311,7 @@ class Plan:
             if not any(kind(name) for name in self.group.names):
                 continue
             targets = [g for g in self.group.depends if any(kind(n) for n in g.names)
-                       and not {"libc6-dev", "gcc", "libc6"} & set(g.names)]
+                       and not {"libc6-dev", "gcc-12", "libc6"} & set(g.names)]
             if targets:
                 self.add("propagate", *map(self.ref, targets))
 

@@ -53,7 +53,7 @@ def gcc(plan):
     groups = {name: g for g in plan.group.closure for name in g.names}
     libc, dev, binutils = (groups.get(n) for n in ("libc6", "libc6-dev", "binutils"))
     bash = groups.get("bash")
-    if not (libc and dev and bash):
+    if not (libc and dev and bash and binutils):
         return
     triplet = next((re.match(r"lib/gcc/([^/]+)/", p).group(1) for p in plan.group.files
                     if re.match(r"lib/gcc/[^/]+/", p)), None)
@@ -61,10 +61,12 @@ def gcc(plan):
                    if "interp" in f.get("elf", {})), None)
     headers = [g for g in (dev, groups.get("linux-libc-dev"), groups.get("libcrypt-dev")) if g]
     words = " ".join(f"{plan.ref(g)}/include/{triplet} {plan.ref(g)}/include" for g in headers)
-    tools = next((g for g in plan.group.closure if f"bin/{triplet}-ld" in g.files), binutils)
+    cxx = groups.get("libstdc++6")
     plan.lines.append(
         f'cc_wrapper "{plan.ref(bash)}" {triplet} "{plan.locate(loader)}" "{plan.ref(libc)}"'
-        f' "{plan.ref(dev)}" "{plan.ref(tools) if tools else ""}" "{words}"')
+        f' "{plan.ref(dev)}" "{plan.ref(binutils)}" "{words}"'
+        f' "{plan.ref(cxx) if cxx else plan.ref(libc)}/lib/{triplet}"')
+    plan.add("propagate", plan.ref(binutils))
 
 
 def dash(plan):
@@ -84,7 +86,9 @@ def certificates(plan):
 
 
 def node(plan):
-    plan.lines.append("redirect_programs")
+    """Debian's node reads parts of itself from /usr/share/nodejs when it starts."""
+    plan.redirects["/usr/share/nodejs/"] = "$out/share/nodejs/"
+    plan.redirected.append("bin/node")
 
 
 TABLE = {

@@ -1,0 +1,49 @@
+/* A kind: how a box is sealed. One table of operations per kind, listed in kind/kinds.c.
+ *
+ * A box goes through them in this order:
+ *
+ *     probe    can this machine run the kind at all? No side effects.
+ *     prepare  what boxes of the slot share (a view, a disk). Before the box exists; may take long.
+ *     start    seals the box and starts its guest. After it, the guest's connection and pid are set.
+ *     stop     ends everything in the box: asks (grace_ms > 0) and then kills. Idempotent; when it
+ *              returns, nothing of the box runs any more.
+ *     destroy  frees what start made. After stop, or after a failed start.
+ *
+ * Every operation returns 0 or -errno with *e set. */
+#ifndef IGLOO_BOX_KIND_H
+#define IGLOO_BOX_KIND_H
+
+#include "base/err.h"
+#include "box/hostpaths.h"
+#include "box/slot.h"
+#include "box/spec.h"
+
+/* A box being started or running, as its supervisor sees it. */
+struct kind_box {
+	const struct box_spec *spec;
+	struct slot *slot;
+	int cgroup;  /* in: descriptor of a cgroup v2 to start in, -1: none */
+	int link;    /* out: the guest's connection; whoever takes it sets it to -1 */
+	int pidfd;   /* out: of the process whose end is the box's end; -1 where the kernel has none */
+	pid_t pid;   /* out: the same, 0 before start; a child of the supervisor */
+};
+
+struct kind {
+	const char *name;
+	int (*probe)(struct err **e);
+	/* -ESTALE with *ret_vanished: host paths are gone, see view.h. */
+	int (*prepare)(struct slot *slot, struct strv *ret_vanished, struct err **e);
+	int (*start)(struct kind_box *box, struct err **e);
+	int (*stop)(struct kind_box *box, unsigned grace_ms, struct err **e);
+	void (*destroy)(struct kind_box *box);
+	/* Paths have joined the slot's host-backed set: make them visible in a running box, by the pid its
+	 * state names. */
+	int (*extend)(pid_t pid, const struct hostpath *paths, size_t n, struct err **e);
+};
+
+/* kind/kinds.c; NULL-terminated, the default first. */
+extern const struct kind *const kinds[];
+/* -EINVAL naming those there are. */
+int kind_find(const char *name, const struct kind **ret, struct err **e);
+
+#endif

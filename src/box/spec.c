@@ -1,0 +1,70 @@
+#include "box/spec.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+void box_spec_release(struct box_spec *spec)
+{
+	free(spec->name);
+	free(spec->slot);
+	free(spec->workspace);
+	for (size_t i = 0; i < spec->nshares; i++) {
+		free(spec->shares[i].source);
+		free(spec->shares[i].target);
+	}
+	free(spec->shares);
+	for (size_t i = 0; i < spec->npins; i++)
+		free(spec->pins[i].path);
+	free(spec->pins);
+	free(spec->sh);
+	free(spec->env);
+	free(spec->env_script);
+	memset(spec, 0, sizeof(*spec));
+}
+
+/* Places that igloo makes in every box: a share there would hide them or be hidden. */
+static int check_target(const char *target, struct err **e)
+{
+	static const char *const own[] = {"/proc", "/dev", "/nix", "/run", "/bin", "/usr", "/etc", "/sys", BOX_HOME};
+
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
+		size_t n = strlen(own[i]);
+
+		if (strncmp(target, own[i], n) == 0 && (target[n] == '\0' || target[n] == '/'))
+			return err_set(e, EINVAL, "'%s' cannot be shared into a box: %s in a box is igloo's own", target,
+				       own[i]);
+	}
+	if (strcmp(target, "/") == 0 || strcmp(target, "/tmp") == 0 || strcmp(target, "/home") == 0)
+		return err_set(e, EINVAL, "'%s' cannot be a box's workspace or a share: it holds more than a project", target);
+	return 0;
+}
+
+int box_spec_add_share(struct box_spec *spec, const char *source, const char *target, bool read_only, struct err **e)
+{
+	struct stat st;
+	int r;
+
+	r = check_target(target, e);
+	if (r < 0)
+		return r;
+	if (stat(source, &st) < 0)
+		return err_errno(e, errno, "cannot share '%s'", source);
+	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+		return err_set(e, EINVAL, "cannot share '%s': neither a folder nor a regular file", source);
+	spec->shares = xrealloc_array(spec->shares, spec->nshares + 1, sizeof(*spec->shares));
+	spec->shares[spec->nshares++] = (struct box_share){
+		.source = xstrdup(source),
+		.target = xstrdup(target),
+		.read_only = read_only,
+		.dev = st.st_dev,
+		.ino = st.st_ino,
+	};
+	return 0;
+}
+
+void box_spec_add_pin(struct box_spec *spec, const char *path, bool read_only)
+{
+	spec->pins = xrealloc_array(spec->pins, spec->npins + 1, sizeof(*spec->pins));
+	spec->pins[spec->npins++] = (struct box_pin){.path = xstrdup(path), .read_only = read_only};
+}

@@ -1,0 +1,84 @@
+/* What a box is: filled in by the command, made true by the kind, shown by `igloo inspect`. */
+#ifndef IGLOO_BOX_SPEC_H
+#define IGLOO_BOX_SPEC_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The box's user, the same in every box so that caches, locks and logins fit from one to the next. */
+#define BOX_UID 1000
+#define BOX_GID 1000
+#define BOX_USER "igloo"
+#define BOX_HOME "/home/igloo"
+#define BOX_HOSTNAME "igloo"
+/* Where the shell part of the environment stands in a box (absent when no bash is needed). */
+#define BOX_ENV_SCRIPT "/etc/box/env.bash"
+
+/* A folder or file of the host that the box sees. */
+struct box_share {
+	char *source; /* absolute, on the host, as resolved when the spec was made */
+	char *target; /* absolute, in the box */
+	bool read_only;
+	dev_t dev; /* what `source` was then: another file by that name later is refused */
+	ino_t ino;
+};
+
+/* A path in the box that is mounted onto itself when the box is made, so that nobody inside can rename,
+ * replace or remove it; and not write it or anything below, if read_only. */
+struct box_pin {
+	char *path; /* absolute */
+	bool read_only;
+};
+
+enum box_workspace_mode {
+	BOX_DIRECT,    /* the repository itself, writable but for what the host would run */
+	BOX_READ_ONLY, /* the repository itself, not writable */
+	BOX_CLONE,     /* a clone of it, on its own branch */
+};
+
+enum box_network {
+	BOX_NET_NONE, /* a loopback of its own and nothing else */
+	BOX_NET_HOST, /* the host's; only while an environment is resolved */
+};
+
+struct box_limits {
+	uint64_t cpu_milli; /* thousandths of a processor; 0: no limit, as for the others */
+	uint64_t memory;    /* bytes */
+	uint64_t pids;
+	uint64_t timeout_ms;
+};
+
+struct box_spec {
+	char *name;
+	char *slot;      /* id */
+	char *workspace; /* absolute path, the same in the box */
+	enum box_workspace_mode mode;
+	enum box_network network;
+	struct box_limits limits;
+
+	/* The workspace is the first share; further ones are the git folder of a worktree, --share-rw and
+	 * --share-ro. */
+	struct box_share *shares;
+	size_t nshares;
+	/* What stays as it is in a writable workspace (box/protect.h); parents before what is below them. */
+	struct box_pin *pins;
+	size_t npins;
+
+	char *sh;         /* store path of /bin/sh, or NULL */
+	char *env;        /* store path of /usr/bin/env, or NULL */
+	char *env_script; /* text of BOX_ENV_SCRIPT, or NULL */
+	bool slot_home;   /* HOME is the slot's; else an empty one that goes with the box */
+	bool ephemeral;   /* made for one command and removed with it */
+	bool detached;
+};
+
+void box_spec_add_pin(struct box_spec *spec, const char *path, bool read_only);
+void box_spec_release(struct box_spec *spec);
+/* Adds a share after looking at its source. */
+int box_spec_add_share(struct box_spec *spec, const char *source, const char *target, bool read_only, struct err **e);
+
+#endif

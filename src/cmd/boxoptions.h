@@ -1,0 +1,63 @@
+/* The options by which a box is chosen and made, shared by every command that does so.
+ *
+ * A command embeds struct box_options in its own and lists those groups that apply to it, each with
+ * BOX_GROUP_x(offset of the struct box_options):
+ *
+ *     static const struct opt_group groups[] = {
+ *             BOX_GROUP_PLACE(offsetof(struct run_options, box)),
+ *             BOX_GROUP_FILES(offsetof(struct run_options, box)),
+ *             {NULL},
+ *     };
+ */
+#ifndef IGLOO_CMD_BOXOPTIONS_H
+#define IGLOO_CMD_BOXOPTIONS_H
+
+#include "cmd/cmd.h"
+
+/* NULL, 0, false or empty: not given. */
+struct box_options {
+	const char *dir;
+	const char *kind;
+	const char *shell;
+	const char *name;
+	const char *slot;
+	bool clone;
+	bool read_only;
+	struct strv share_rw;
+	struct strv share_ro;
+	uint64_t cpus;   /* thousandths of a processor */
+	uint64_t memory; /* bytes */
+	uint64_t pids;
+	uint64_t timeout; /* milliseconds */
+	bool detach;
+	bool offline;
+	struct strv env; /* NAME (the caller's value) or NAME=VALUE */
+};
+
+extern const struct opt box_place_opts[];
+extern const struct opt box_files_opts[];
+extern const struct opt box_limit_opts[];
+extern const struct opt box_running_opts[];
+
+/* dir, kind, shell, name, slot */
+#define BOX_GROUP_PLACE(at)                 \
+	{                                   \
+		"Box", box_place_opts, (at) \
+	}
+/* clone, read_only, share_rw, share_ro */
+#define BOX_GROUP_FILES(at)                   \
+	{                                     \
+		"Files", box_files_opts, (at) \
+	}
+/* cpus, memory, pids, timeout */
+#define BOX_GROUP_LIMITS(at)                   \
+	{                                      \
+		"Limits", box_limit_opts, (at) \
+	}
+/* detach, offline, env */
+#define BOX_GROUP_RUNNING(at)                     \
+	{                                         \
+		"Running", box_running_opts, (at) \
+	}
+
+#endif

@@ -1,0 +1,13 @@
+/* Every command, in the order in which help, completions and the manual list them. */
+#include "cmd/cmd.h"
+
+/* clang-format off: one line per command */
+const struct cmd *const commands[] = {
+	&cmd_completion,
+	&cmd_help,
+	&cmd_version,
+	&cmd_complete,
+	&cmd_generate_man,
+	NULL,
+};
+/* clang-format on */

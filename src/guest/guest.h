@@ -1,0 +1,73 @@
+/* What the guest knows; main.c has the theory of operation. */
+#ifndef IGLOO_GUEST_GUEST_H
+#define IGLOO_GUEST_GUEST_H
+
+#include "wire/exec.h"
+#include "wire/link.h"
+#include "wire/msg.h"
+
+#include <sys/types.h>
+
+enum {
+	COMMANDS_MAX = 4096,
+	/* So many commands may be between fork and execve; then the guest stops reading frames. It keeps
+	 * the guest far below any limit of open files, where descriptors in a frame would get lost. */
+	STARTING_MAX = 64,
+	OUT_MAX = 256 * 1024, /* unsent bytes after which a host that does not read is given up */
+};
+
+/* STARTING -> RUNNING -> gone, or for a main command RUNNING -> ENDED -> gone; STARTING -> gone when
+ * the command could not be executed. */
+enum command_state {
+	COMMAND_STARTING, /* forked; `pipe` tells what became of execve */
+	COMMAND_RUNNING,  /* STARTED was sent */
+	COMMAND_ENDED,    /* a main command, reaped; EXIT follows when nothing else is left */
+};
+
+struct command {
+	uint32_t stream;
+	pid_t pid;
+	enum command_state state;
+	int pipe;   /* STARTING, else -1 */
+	int master; /* STARTING with a pty, else -1 */
+	bool foreground;
+	bool main;
+	struct msg_exit end; /* ENDED */
+};
+
+struct guest {
+	struct link link;
+	struct exec_parts parts;
+	struct command commands[COMMANDS_MAX]; /* the first n, in no order */
+	size_t n;
+	size_t starting; /* how many of them are STARTING */
+	bool root;       /* runs as uid 0, so it can change to a command's user */
+	bool closing;    /* SHUTDOWN came or a main command ended: no new commands */
+	bool shutdown;   /* SHUTDOWN came: leave when nothing runs */
+	int64_t kill_at; /* ms, CLOCK_MONOTONIC: when what SHUTDOWN asked to end is killed; 0: not to be */
+	bool draining;   /* a command is ENDED */
+	bool broken;     /* the host does not read: as if the connection had ended */
+};
+
+/* Queues a frame; sets g->broken when that fails. A master >= 0 goes along and is no longer the caller's. */
+void guest_send(struct guest *g, uint32_t stream, enum frame_type type, const void *payload, size_t n, int master);
+void guest_send_err(struct guest *g, uint32_t stream, int errnum, enum msg_stage stage);
+/* Kills every process of the box but the guest itself. */
+void guest_kill_all(int signo);
+
+/* Starts a command or answers with ERR. Returns 0, or -EPROTO when the host must not have asked. */
+int command_start(struct guest *g, uint32_t stream, const struct exec *x);
+/* Reads the pipe of a STARTING command and sends STARTED or ERR; after that c may be another
+ * command, or none. Returns false when nothing is known yet. */
+bool command_resolve(struct guest *g, struct command *c);
+/* Returns NULL when no such command is in the table. */
+struct command *command_find(struct guest *g, uint32_t stream);
+void command_signal(struct command *c, int signo);
+/* Reaps what has ended, a bounded number, and sends what follows from it. */
+enum reaped {
+	REAPED_SOME, /* children are left, none has ended */
+	REAPED_MORE, /* call again */
+	REAPED_ALL,  /* there are no children */
+} command_reap(struct guest *g);
+
+#endif

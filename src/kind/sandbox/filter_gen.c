@@ -1,0 +1,93 @@
+/* Runs at build time: turns filter_rules.h into a BPF program by libseccomp and prints it as a C array, so
+ * that a start of igloo neither links libseccomp nor compiles a filter. Calls of another architecture
+ * than the machine's own (32-bit ones, x32) kill the process: libseccomp's bad-arch action. */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/sched.h>
+#include <seccomp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef TIOCLINUX
+#define TIOCLINUX 0x541c
+#endif
+
+enum how { ALWAYS, MASKED, RANGE };
+
+struct rule {
+	const char *call;
+	enum how how;
+	unsigned argument;
+	uint64_t a; /* mask, or the lowest value */
+	uint64_t b; /* value, or the highest */
+	int errnum;
+};
+
+#define RULE(call, errnum, reason) {#call, ALWAYS, 0, 0, 0, errnum},
+#define RULE_MASKED(call, argument, mask, value, errnum, reason) {#call, MASKED, argument, mask, (uint64_t)(value), errnum},
+#define RULE_RANGE(call, argument, low, high, errnum, reason) {#call, RANGE, argument, low, high, errnum},
+static const struct rule rules[] = {
+#include "kind/sandbox/filter_rules.h"
+};
+
+static int add(scmp_filter_ctx ctx, const struct rule *r)
+{
+	uint32_t action = SCMP_ACT_ERRNO((uint32_t)r->errnum);
+	int nr = seccomp_syscall_resolve_name(r->call);
+
+	/* A call this architecture or this libseccomp does not know is not there to be made. */
+	if (nr == __NR_SCMP_ERROR)
+		return 0;
+	switch (r->how) {
+	case ALWAYS:
+		return seccomp_rule_add(ctx, action, nr, 0);
+	case MASKED:
+		return seccomp_rule_add(ctx, action, nr, 1, SCMP_CMP(r->argument, SCMP_CMP_MASKED_EQ, r->a, r->b));
+	case RANGE:
+		/* The kernel takes these arguments as 32 bits: the upper half must not hide a value. */
+		if (r->b == 0xffffffff)
+			return seccomp_rule_add(ctx, action, nr, 1, SCMP_CMP32(r->argument, SCMP_CMP_GE, (uint32_t)r->a));
+		for (uint64_t v = r->a; v <= r->b; v++) {
+			int rc = seccomp_rule_add(ctx, action, nr, 1, SCMP_CMP32(r->argument, SCMP_CMP_EQ, (uint32_t)v));
+
+			if (rc < 0)
+				return rc;
+		}
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int main(void)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+	struct sock_filter f;
+	FILE *tmp = tmpfile();
+	int rc;
+
+	if (!ctx || !tmp)
+		return 1;
+	rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	if (rc == 0)
+		rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a binary tree: every call passes here */
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]) && rc == 0; i++) {
+		rc = add(ctx, &rules[i]);
+		if (rc < 0)
+			(void)fprintf(stderr, "%s: error %d\n", rules[i].call, rc);
+	}
+	if (rc == 0)
+		rc = seccomp_export_bpf(ctx, fileno(tmp));
+	if (rc < 0)
+		return 1;
+	rewind(tmp);
+	printf("/* Made by filter_gen.c. */\n#include <linux/filter.h>\nstatic const struct sock_filter filter_program[] = {\n");
+	while (fread(&f, sizeof(f), 1, tmp) == 1)
+		printf("\t{0x%02x, %u, %u, 0x%08x},\n", f.code, f.jt, f.jf, f.k);
+	printf("};\n");
+	seccomp_release(ctx);
+	return 0;
+}

@@ -1,0 +1,32 @@
+/* From a fork of the supervisor to a sealed box with the guest as its first process. */
+#ifndef IGLOO_KIND_SANDBOX_SETUP_H
+#define IGLOO_KIND_SANDBOX_SETUP_H
+
+#include "box/kind.h"
+#include "kind/sandbox/view.h"
+
+struct setup {
+	const struct kind_box *box;
+	const struct view *view;         /* NULL: make everything in the box's own namespaces */
+	const struct hostpaths *set;     /* used without a view */
+	int guest;                       /* sealed memfd of the guest's program */
+	int link;                        /* the guest's end of the connection */
+	int report;                      /* where failures go; closes when the guest runs */
+	int go;                          /* without a view: a byte comes when the user namespace's maps are written */
+};
+
+/* Namespaces a box gets anew, as flags for ns_fork(). */
+uint64_t setup_namespaces(const struct box_spec *spec);
+
+/* With a view: runs in a fork; joins the view, starts the box's first process as a child of the supervisor,
+ * tells its pid over `report` and ends. */
+void setup_through_view(const struct setup *s) ATTR_NORETURN;
+
+/* The first process of a box, in its new namespaces: builds the root, drops everything, runs the guest. */
+void setup_box(const struct setup *s, const int *sources) ATTR_NORETURN;
+
+/* Descriptors of the shares' sources in this namespace, as mnt_clone() gives them; fd[i] belongs to
+ * spec->shares[i]. */
+int setup_sources(const struct box_spec *spec, int **ret, struct err **e);
+
+#endif

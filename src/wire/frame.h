@@ -1,0 +1,106 @@
+/* Frames: what guest and host say to each other.
+ *
+ * A connection is two byte streams of frames. All numbers are little-endian.
+ *
+ *     u32 length of the payload, at most FRAME_PAYLOAD_MAX
+ *     u32 stream
+ *     u8  type
+ *     u8  flags
+ *     payload
+ *
+ * A stream is one command: the host chooses its number (not 0, none that is in use) with EXEC; the
+ * number is free again after the command's EXIT or ERR. Stream 0 is the connection itself.
+ *
+ * Who may send what, when; any other frame is a protocol error, which ends the connection, and a
+ * guest whose connection ended kills everything in its box:
+ *
+ *   type      from   stream   payload                 legal
+ *   HELLO     guest  0        u32 version, u32 caps,  once, as the guest's first frame; the host need
+ *                             16 bytes nonce          not wait for it
+ *   EXEC      host   command  see wire/exec.h         at any time; the pieces of one EXEC may have other
+ *                                                     types between them but no other EXEC
+ *   STARTED   guest  command  u32 pid in the box      once, when execve succeeded
+ *   EXIT      guest  command  u32 kind, u32 value     once, after STARTED; ends the stream
+ *   ERR       guest  command  u32 errno, u32 stage    instead of STARTED; ends the stream
+ *             guest  0        EPROTO, PROTOCOL        once, as the guest's last frame
+ *   SIGNAL    host   command  u32 signal              after EXEC; without effect when the command ended
+ *   SHUTDOWN  host   0        u32 grace in ms         at any time; the guest's answer is the end of the
+ *                                                     connection, when nothing runs any more
+ *   PING      host   0        u64 of the host's       at any time
+ *   PONG      guest  0        the same u64            once for each PING
+ *
+ * On a unix socket descriptors travel with frames (wire/link.h): three with the first piece of an
+ * EXEC that says EXEC_FDS, and the pty's master with the STARTED of an EXEC that says EXEC_PTY. The
+ * guest keeps no copy of that master: the host sets its size itself, so RESIZE has no use there. It
+ * and the types for output in frames come with the transports that cannot carry descriptors; their
+ * numbers are kept free. */
+#ifndef IGLOO_WIRE_FRAME_H
+#define IGLOO_WIRE_FRAME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	FRAME_HEADER = 10,
+	FRAME_PAYLOAD_MAX = 64 * 1024,
+	FRAME_MAX = FRAME_HEADER + FRAME_PAYLOAD_MAX,
+};
+
+enum frame_type {
+	FRAME_HELLO = 1,
+	FRAME_EXEC = 2,
+	FRAME_STARTED = 3,
+	FRAME_EXIT = 4,
+	FRAME_ERR = 5,
+	/* 6: RESIZE */
+	FRAME_SIGNAL = 7,
+	FRAME_SHUTDOWN = 8,
+	FRAME_PING = 9,
+	FRAME_PONG = 10,
+	/* 11 DATA, 12 EOF, 13 CREDIT, 14 TIME, 15 OOM */
+};
+
+enum frame_flag {
+	FRAME_MORE = 1, /* EXEC only: its next piece follows */
+};
+
+struct frame {
+	uint32_t stream;
+	uint8_t type;
+	uint8_t flags;
+	uint32_t len;
+	const uint8_t *payload; /* len bytes in the decoder's buffer */
+};
+
+/* Writes the header of a frame with `len` bytes of payload. */
+void frame_put_header(uint8_t out[FRAME_HEADER], uint32_t stream, enum frame_type type, uint8_t flags, uint32_t len);
+
+/* Takes a byte stream apart. Holds at most one frame of the largest size and needs no more memory.
+ * Zeroed memory is a decoder at the start of a stream. */
+struct frame_decoder {
+	size_t begin; /* buf[begin..end) is what was received and not yet given out */
+	size_t end;
+	uint8_t buf[FRAME_MAX];
+};
+
+/* Where to put received bytes; *ret_n > 0 is how many fit. Call it only after frame_next() returned
+ * 0; it makes the last frame's payload invalid. Tell how many came with frame_grew(). */
+uint8_t *frame_room(struct frame_decoder *d, size_t *ret_n);
+void frame_grew(struct frame_decoder *d, size_t n);
+/* Returns 1 and the next frame, 0 when bytes are missing, or -EPROTO for a frame that is too long, of
+ * no known type, or whose flags, stream or length are not those of its type; a decoder that failed
+ * keeps failing. */
+int frame_next(struct frame_decoder *d, struct frame *ret);
+/* True between frames: no part of one waits for its rest. */
+static inline int frame_decoder_empty(const struct frame_decoder *d)
+{
+	return d->begin == d->end;
+}
+
+/* Little-endian numbers in bytes. */
+uint16_t frame_get16(const uint8_t *p);
+uint32_t frame_get32(const uint8_t *p);
+void frame_put16(uint8_t *p, uint16_t v);
+void frame_put32(uint8_t *p, uint32_t v);
+
+#endif
