@@ -42,10 +42,9 @@ enum hint {
 	HINT_NONE,
 	HINT_FILES,
 	HINT_DIRS,
-	HINT_VARS,    /* names of environment variables */
-	HINT_COMMAND, /* a command of the system, then its own arguments */
-	HINT_VERBS,   /* igloo's commands */
-	HINT_BOXES,   /* from here on: `igloo __complete WHAT`, see hint_names in complete.c */
+	HINT_VARS,  /* names of environment variables */
+	HINT_VERBS, /* igloo's commands */
+	HINT_BOXES, /* from here on: `igloo __complete WHAT`, see hint_names in complete.c */
 	HINT_SLOTS,
 	HINT_SHELLS,
 	HINTS, /* how many there are */
@@ -96,9 +95,11 @@ struct cmd {
 	enum hint arg_hint;             /* of the first argument */
 	enum hint more_hint;            /* of those behind it */
 	const char *const *arg_choices; /* for the first argument, or NULL */
-	/* Options end at the first argument, because what follows is a command with its own
-	 * (`igloo run ls -l`). Otherwise they may stand anywhere before "--". */
+	/* What follows the first `command_at` arguments is a command with options of its own, which are
+	 * left alone: `igloo run ls -l` (0), `igloo exec BOX ls -l` (1). "--" may stand in front of it.
+	 * Otherwise options may stand anywhere before "--". */
 	bool takes_command;
+	int command_at;
 	bool hidden; /* not in help, completion, manual */
 	/* Returns 0 after setting inv->exit_code if that is not 0, or -errno with *e set; main()
 	 * prints the error and exits with err_exit(). */

@@ -1,7 +1,8 @@
 /* Every command, in the order in which help, completions and the manual list them. */
 #include "cmd/cmd.h"
 
-/* clang-format off: one line per command */
+/* One line per command. */
+/* clang-format off */
 const struct cmd *const commands[] = {
 	&cmd_completion,
 	&cmd_help,

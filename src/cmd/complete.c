@@ -5,9 +5,8 @@
 #include <errno.h>
 
 const char *const hint_names[HINTS] = {
-	[HINT_NONE] = "none",   [HINT_FILES] = "files",     [HINT_DIRS] = "dirs",
-	[HINT_VARS] = "vars",   [HINT_COMMAND] = "command", [HINT_VERBS] = "verbs",
-	[HINT_BOXES] = "boxes", [HINT_SLOTS] = "slots",     [HINT_SHELLS] = "shells",
+	[HINT_NONE] = "none",   [HINT_FILES] = "files", [HINT_DIRS] = "dirs",   [HINT_VARS] = "vars",
+	[HINT_VERBS] = "verbs", [HINT_BOXES] = "boxes", [HINT_SLOTS] = "slots", [HINT_SHELLS] = "shells",
 };
 
 static const struct {
@@ -88,6 +87,14 @@ const struct cmd cmd_completion = {
 	.run = run_completion,
 };
 
+/* bash expands the words it is given to choose from, so a name with anything to expand in it (of a
+ * hostile flake, say) is not passed on. */
+static bool is_plain(const char *name)
+{
+	return *name && *name != '-' &&
+	       name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-")] == '\0';
+}
+
 /* Says nothing of what goes wrong: a message would land in the line that is being typed. */
 static int run_complete(struct invocation *inv, struct err **e)
 {
@@ -97,7 +104,8 @@ static int run_complete(struct invocation *inv, struct err **e)
 	if (complete_names(inv->argv[0], &names) < 0)
 		inv->exit_code = 1;
 	for (size_t i = 0; i < names.n; i++)
-		str_addf(&s, "%s\n", names.v[i]);
+		if (is_plain(names.v[i]))
+			str_addf(&s, "%s\n", names.v[i]);
 	return report_out(&s, e);
 }
 

@@ -10,7 +10,6 @@ static const char driver[] =
 	"    files) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\") ;;\n"
 	"    dirs) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- \"$cur\") ;;\n"
 	"    vars) mapfile -t COMPREPLY < <(compgen -e -- \"$cur\") ;;\n"
-	"    command) mapfile -t COMPREPLY < <(compgen -c -- \"$cur\") ;;\n"
 	"    verbs) mapfile -t COMPREPLY < <(compgen -W \"$(_igloo_verbs '')\" -- \"$cur\") ;;\n"
 	"    choice:*) mapfile -t COMPREPLY < <(compgen -W \"${1#choice:}\" -- \"$cur\") ;;\n"
 	"    boxes|slots|shells)\n"
@@ -20,7 +19,7 @@ static const char driver[] =
 	"\n"
 	"_igloo()\n"
 	"{\n"
-	"    local cur=${COMP_WORDS[COMP_CWORD]} verb= option= dashes= hint= word i n=0 at=0 delegate=\n"
+	"    local cur=${COMP_WORDS[COMP_CWORD]} verb= option= dashes= hint= command_at= word i n=0 at=0\n"
 	"    COMPREPLY=()\n"
 	"    # '--in=x' arrives as the three words '--in', '=', 'x'.\n"
 	"    [[ $cur == = ]] && cur=\n"
@@ -29,7 +28,9 @@ static const char driver[] =
 	"        if [[ $option ]]; then\n"
 	"            [[ $word == = ]] || option=\n"
 	"        elif [[ $dashes ]]; then\n"
-	"            ((n++ || (at = i)))\n"
+	"            _igloo_argument \"$verb\" \"$n\"\n"
+	"            [[ $command_at == \"$n\" ]] && at=$i\n"
+	"            ((n++))\n"
 	"        elif [[ $word == -- ]]; then\n"
 	"            dashes=1\n"
 	"        elif [[ $word == -* ]]; then\n"
@@ -39,9 +40,9 @@ static const char driver[] =
 	"        elif [[ $(_igloo_verbs \"$verb\") && $verb != *' '* ]]; then\n"
 	"            verb=\"$verb $word\"\n"
 	"        else\n"
-	"            ((n++ || (at = i)))\n"
-	"            _igloo_argument \"$verb\" 0\n"
-	"            [[ $delegate ]] && dashes=1\n"
+	"            _igloo_argument \"$verb\" \"$n\"\n"
+	"            [[ $command_at == \"$n\" ]] && at=$i dashes=1\n"
+	"            ((n++))\n"
 	"        fi\n"
 	"    done\n"
 	"    if [[ $option ]]; then\n"
@@ -52,16 +53,15 @@ static const char driver[] =
 	"        mapfile -t COMPREPLY < <(compgen -W \"$(_igloo_verbs \"$verb\")\" -- \"$cur\")\n"
 	"    else\n"
 	"        _igloo_argument \"$verb\" \"$n\"\n"
-	"        if [[ $hint == command && $n -gt 0 ]]; then\n"
+	"        if [[ $at -gt 0 ]]; then\n"
 	"            # The command's own completion, where bash-completion is loaded.\n"
-	"            [[ $delegate == 1 ]] && ((at++))\n"
-	"            if declare -F _command_offset >/dev/null && ((at < COMP_CWORD)); then\n"
+	"            if declare -F _command_offset >/dev/null; then\n"
 	"                _command_offset \"$at\"\n"
-	"            elif [[ $delegate == 1 && $n == 1 ]]; then\n"
-	"                _igloo_reply command\n"
 	"            else\n"
 	"                _igloo_reply files\n"
 	"            fi\n"
+	"        elif [[ $command_at == \"$n\" ]]; then\n"
+	"            mapfile -t COMPREPLY < <(compgen -c -- \"$cur\")\n"
 	"        else\n"
 	"            _igloo_reply \"$hint\"\n"
 	"        fi\n"
@@ -159,26 +159,26 @@ static void add_option_cases(struct str *s)
 	str_adds(s, "    *) return 1 ;;\n    esac\n}\n\n");
 }
 
-/* delegate is 1 if the command starts behind the first argument (exec BOX COMMAND), 2 if at it. */
 static void add_argument_cases(struct str *s)
 {
-	str_adds(s, "# VERB N: sets hint for the argument number N, and delegate for a verb that takes a command.\n"
-		    "_igloo_argument()\n{\n    hint=none delegate=\n    case $1:$2 in\n");
+	str_adds(s, "# VERB N: sets hint for the argument number N, and command_at for a verb that takes a command.\n"
+		    "_igloo_argument()\n{\n    hint=none command_at=\n    case $1:$2 in\n");
 	for (const struct cmd *const *c = commands; *c; c++) {
-		if ((*c)->hidden || (*c)->max_args == 0)
+		const struct cmd *cmd = *c;
+
+		if (cmd->hidden || cmd->max_args == 0)
 			continue;
-		str_addf(s, "    '%s:0') ", (*c)->name);
-		add_hint(s, (*c)->arg_hint, (*c)->arg_choices);
-		if ((*c)->takes_command)
-			str_addf(s, " delegate=%d", (*c)->arg_hint == HINT_COMMAND ? 2 : 1);
-		if ((*c)->max_args == 1) {
-			str_adds(s, " ;;\n");
+		str_addf(s, "    '%s:0') ", cmd->name);
+		add_hint(s, cmd->arg_hint, cmd->arg_choices);
+		if (cmd->takes_command)
+			str_addf(s, " command_at=%d", cmd->command_at);
+		str_adds(s, " ;;\n");
+		if (cmd->max_args == 1)
 			continue;
-		}
-		str_addf(s, " ;;\n    '%s:'*) ", (*c)->name);
-		add_hint(s, (*c)->more_hint, NULL);
-		if ((*c)->takes_command)
-			str_addf(s, " delegate=%d", (*c)->arg_hint == HINT_COMMAND ? 2 : 1);
+		str_addf(s, "    '%s:'*) ", cmd->name);
+		add_hint(s, cmd->more_hint, NULL);
+		if (cmd->takes_command)
+			str_addf(s, " command_at=%d", cmd->command_at);
 		str_adds(s, " ;;\n");
 	}
 	str_adds(s, "    esac\n}\n\n");

@@ -2,9 +2,12 @@
 #include "cmd/complete.h"
 #include "cmd/options.h"
 
+/* More arguments than a line has. */
+#define MANY 9999
+
 static const char driver[] =
-	"# Reads the line: the verb, then the arguments behind it, one a line. Fails behind the first word of a\n"
-	"# command that has its own options.\n"
+	"# Prints the verb, then the arguments behind it, one a line. Fails where no options can follow: behind\n"
+	"# \"--\" and in a command that has its own.\n"
 	"function __igloo_line\n"
 	"    set -l words (commandline -opc)\n"
 	"    set -l verb\n"
@@ -25,21 +28,23 @@ static const char driver[] =
 	"        else if contains -- $verb $__igloo_families\n"
 	"            set verb \"$verb $word\"\n"
 	"        else\n"
+	"            contains -- \"$verb \"(count $rest) $__igloo_command_at; and set dashes 1\n"
 	"            set -a rest $word\n"
-	"            contains -- $verb $__igloo_take_command; and set dashes 1\n"
 	"        end\n"
 	"    end\n"
 	"    echo \"$verb\"\n"
 	"    string join \\n -- $rest\n"
-	"    return 0\n"
+	"    test -z \"$dashes\"\n"
 	"end\n"
 	"\n"
 	"# VERB: options of VERB may follow.\n"
 	"function __igloo_in\n"
-	"    set -l line (__igloo_line)\n"
-	"    test \"$line[1]\" = \"$argv[1]\"; or return 1\n"
-	"    contains -- $argv[1] $__igloo_take_command; and test (count $line) -gt 1; and return 1\n"
-	"    return 0\n"
+	"    set -l line (__igloo_line); or return 1\n"
+	"    test \"$line[1]\" = \"$argv[1]\"\n"
+	"end\n"
+	"\n"
+	"function __igloo_own_options\n"
+	"    __igloo_line >/dev/null\n"
 	"end\n"
 	"\n"
 	"# VERB FROM TO: an argument of VERB follows, whose number is in this range.\n"
@@ -54,6 +59,8 @@ static const char driver[] =
 	"    set -l line (__igloo_line)\n"
 	"    set -e line[1]\n"
 	"    test $argv[1] -gt 0; and set -e line[1..$argv[1]]\n"
+	"    # The first word may still be an option of igloo's.\n"
+	"    test -z \"$line\"; and string match -q -- '-*' (commandline -ct); and return\n"
 	"    __fish_complete_subcommand --commandline $line (commandline -ct)\n"
 	"end\n"
 	"\n"
@@ -64,7 +71,6 @@ static const char *const actions[HINTS] = {
 	[HINT_FILES] = "(__fish_complete_path (commandline -ct))",
 	[HINT_DIRS] = "(__fish_complete_directories (commandline -ct))",
 	[HINT_VARS] = "(set -nx)",
-	[HINT_COMMAND] = "(__igloo_command 0)",
 	[HINT_VERBS] = "(__igloo_verbs)",
 	[HINT_BOXES] = "(igloo __complete boxes 2>/dev/null)",
 	[HINT_SLOTS] = "(igloo __complete slots 2>/dev/null)",
@@ -149,10 +155,10 @@ static void add_variables(struct str *s)
 			options_each(*c, add_with_argument, &(struct verb_options){s, (*c)->name});
 	str_adds(s, "\nset -g __igloo_families");
 	complete_words(NULL, add_family_name, s);
-	str_adds(s, "\nset -g __igloo_take_command");
+	str_adds(s, "\nset -g __igloo_command_at");
 	for (const struct cmd *const *c = commands; *c; c++)
 		if (!(*c)->hidden && (*c)->takes_command)
-			str_addf(s, " '%s'", (*c)->name);
+			str_addf(s, " '%s %d'", (*c)->name, (*c)->command_at);
 	str_adds(s, "\n\n");
 }
 
@@ -176,24 +182,30 @@ static void add_family_verbs(const char *word, const char *summary, void *data)
 	str_addf(s, "end\ncomplete -c igloo -n '__igloo_in \"%s\"' -a '(__igloo_verbs_%s)'\n", word, word);
 }
 
+/* The arguments from number `from` to `to`. */
+static void add_argument(struct str *s, const struct cmd *cmd, int from, int to)
+{
+	enum hint hint = from == 0 ? cmd->arg_hint : cmd->more_hint;
+	const char *const *choices = from == 0 ? cmd->arg_choices : NULL;
+
+	if (to < from || (hint == HINT_NONE && !choices))
+		return;
+	str_addf(s, "complete -c igloo -n '__igloo_argument \"%s\" %d %d'", cmd->name, from, to);
+	add_action(s, hint, choices);
+	str_addc(s, '\n');
+}
+
 static void add_arguments(struct str *s, const struct cmd *cmd)
 {
-	if (cmd->max_args == 0)
-		return;
-	if (cmd->arg_hint != HINT_NONE || cmd->arg_choices) {
-		str_addf(s, "complete -c igloo -n '__igloo_argument \"%s\" 0 %d'", cmd->name,
-			 cmd->arg_hint == HINT_COMMAND ? 9999 : 0);
-		add_action(s, cmd->arg_hint, cmd->arg_choices);
-		str_addc(s, '\n');
-	}
-	if (cmd->more_hint == HINT_NONE || cmd->arg_hint == HINT_COMMAND || cmd->max_args == 1)
-		return;
-	str_addf(s, "complete -c igloo -n '__igloo_argument \"%s\" 1 9999'", cmd->name);
+	int n = cmd->takes_command ? cmd->command_at : cmd->max_args;
+
+	if (n < 0)
+		n = MANY;
+	add_argument(s, cmd, 0, n > 0 ? 0 : -1);
+	add_argument(s, cmd, 1, n - 1);
 	if (cmd->takes_command)
-		str_adds(s, " -a '(__igloo_command 1)'");
-	else
-		add_action(s, cmd->more_hint, NULL);
-	str_addc(s, '\n');
+		str_addf(s, "complete -c igloo -n '__igloo_argument \"%s\" %d %d' -a '(__igloo_command %d)'\n",
+			 cmd->name, n, MANY, n);
 }
 
 void complete_fish(struct str *s)

@@ -15,7 +15,6 @@ static const char *const actions[HINTS] = {
 	[HINT_FILES] = "_files",
 	[HINT_DIRS] = "_files -/",
 	[HINT_VARS] = "_parameters -g \"*export*\"",
-	[HINT_COMMAND] = "{_command_names -e}",
 	[HINT_VERBS] = "_igloo_verbs",
 	[HINT_BOXES] = "{_igloo_names boxes}",
 	[HINT_SLOTS] = "{_igloo_names slots}",
@@ -80,24 +79,30 @@ static void add_option(const struct opt *o, void *data)
 	str_adds(s, "' \\\n");
 }
 
+static void add_argument(struct str *s, int number, enum hint hint, const char *const *choices)
+{
+	if (number > 0)
+		str_addf(s, "        '%d: :", number);
+	else
+		str_adds(s, "        '*: :");
+	add_action(s, hint, choices);
+	str_adds(s, "' \\\n");
+}
+
 static void add_arguments(struct str *s, const struct cmd *cmd)
 {
-	if (cmd->max_args == 0)
+	int n = cmd->takes_command ? cmd->command_at : cmd->max_args;
+
+	if (n != 0)
+		add_argument(s, 1, cmd->arg_hint, cmd->arg_choices);
+	for (int i = 2; i <= n; i++)
+		add_argument(s, i, cmd->more_hint, NULL);
+	if (n < 0)
+		add_argument(s, 0, cmd->more_hint, NULL);
+	if (!cmd->takes_command)
 		return;
-	str_addf(s, "        '%s1: :", cmd->takes_command ? "(-)" : "");
-	add_action(s, cmd->arg_hint, cmd->arg_choices);
-	str_adds(s, "' \\\n");
-	if (cmd->max_args == 1)
-		return;
-	if (cmd->takes_command && cmd->arg_hint != HINT_COMMAND)
-		str_adds(s, "        '(-)2: :{_command_names -e}' \\\n");
-	if (cmd->takes_command) {
-		str_adds(s, "        '*::arguments: _normal' \\\n");
-		return;
-	}
-	str_adds(s, "        '*: :");
-	add_action(s, cmd->more_hint, NULL);
-	str_adds(s, "' \\\n");
+	str_addf(s, "        '(-)%d: :{_command_names -e}' \\\n", n + 1);
+	str_adds(s, "        '*::arguments: _normal' \\\n");
 }
 
 static void add_command(struct str *s, const struct cmd *cmd)

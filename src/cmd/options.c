@@ -5,7 +5,7 @@
  * long form and the letter for the short one, and bit `number` of inv->given says that it was there.
  *
  * getopt_long() always runs with "+", so it never moves words and `optind` before a call is the word
- * that the call looks at. Commands whose options may stand among the arguments get those one by one:
+ * that the call looks at. Where options may stand among the arguments, these are taken one by one:
  * when getopt_long() stops at an argument it is put aside and the next call starts behind it. */
 #include "cmd/options.h"
 #include "base/name.h"
@@ -298,7 +298,8 @@ static int read_line(struct invocation *inv, struct line *l, int argc, char **ar
 			continue;
 		}
 		/* At the end, at an argument, or behind "--". */
-		if (optind >= argc || optind != before || !inv->cmd || inv->cmd->takes_command)
+		if (optind >= argc || optind != before || !inv->cmd ||
+		    (inv->cmd->takes_command && inv->argc >= inv->cmd->command_at))
 			break;
 		inv->argv[inv->argc++] = argv[optind++];
 		before = optind;

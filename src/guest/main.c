@@ -103,7 +103,7 @@ static int64_t now_ms(void)
 
 static void on_shutdown(struct guest *g, uint32_t grace_ms)
 {
-	int64_t at = now_ms() + grace_ms;
+	int64_t at = now_ms() + grace_ms + 1; /* the clock is cut to whole ms; grace is not to be shorter */
 
 	if (!g->shutdown || at < g->kill_at)
 		g->kill_at = at;

@@ -35,6 +35,7 @@ static const char *const fixed_args[] = {
 
 static const char *const fixed_env[] = {
 	"PATH=/usr/bin:/bin:/run/current-system/sw/bin",
+	"HOME=/nonexistent", /* git refuses an include below ~ when there is none */
 	"LC_ALL=C",
 	"GIT_CONFIG_NOSYSTEM=1",
 	"GIT_CONFIG_SYSTEM=/dev/null",
@@ -186,7 +187,9 @@ static int failed(int r, int status, const char *work_dir, const char *command, 
 	else
 		(void)err_set(e, EIO, "git %s in '%s' failed with exit code %d", command, str_text(&dir),
 			      WEXITSTATUS(status));
-	return words.len > 0 ? err_detail(e, str_text(&words)) : -EIO;
+	if (words.len > 0)
+		(void)err_detail(e, str_text(&words));
+	return -EIO;
 }
 
 static void add_all(struct strv *to, const char *const *v, size_t n)
@@ -211,7 +214,8 @@ int gitrun(const struct gitrepo *repo, const char *const *args, size_t max, int 
 
 	if (!file) {
 		(void)err_set(e, ENOENT, "git is needed to read the repository and is not on the PATH");
-		return err_hint(e, "install git");
+		(void)err_hint(e, "install git");
+		return -ENOENT;
 	}
 	add_all(&argv, fixed_args, ARRAY_SIZE(fixed_args));
 	strv_add(&argv, repo->work_dir);
@@ -239,5 +243,7 @@ int gitrun(const struct gitrepo *repo, const char *const *args, size_t max, int 
 	if (r < 0 || !WIFEXITED(status) || WEXITSTATUS(status) > 1)
 		return failed(r, status, repo->work_dir, args[0], &errors, e);
 	*ret_status = WEXITSTATUS(status);
+	if (*ret_status == 0 && (str_starts(str_text(&errors), "error:") || strstr(str_text(&errors), "\nerror:")))
+		*ret_status = GITRUN_COMPLAINED;
 	return 0;
 }

@@ -19,8 +19,12 @@ struct gitrepo {
 	const char *common_dir;
 };
 
+/* Exit status 0, but with "error: …" on stderr: git lists what it can of an index whose objects are gone. */
+enum { GITRUN_COMPLAINED = 256 };
+
 /* Runs `git args…` (NULL-terminated) in repo->work_dir and adds its output, at most `max` bytes, to
- * `out`. *ret_status is its exit status when it is 0 or 1. Any other end is -EIO with git's own words
+ * `out`. *ret_status is its exit status when it is 0 or 1, or
+ * GITRUN_COMPLAINED. Any other end is -EIO with git's own words
  * as detail; -ENOENT when there is no git, -ETIMEDOUT after a minute, -EFBIG beyond `max`. */
 int gitrun(const struct gitrepo *repo, const char *const *args, size_t max, int *ret_status, struct str *out,
 	   struct err **e);

@@ -17,6 +17,7 @@
 #include "sys/fd.h"
 #include "sys/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 
@@ -78,6 +79,20 @@ static int watch_head(struct reader *rd, const struct gitrepo *repo, const char 
 	return r;
 }
 
+/* False for anything but a folder that lists nothing. */
+static bool is_empty(const char *dir, const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", dir, name);
+	DIR *d = opendir(path);
+	int n = 0;
+
+	while (d && readdir(d) && n < 3)
+		n++;
+	if (d)
+		(void)closedir(d);
+	return n == 2; /* "." and ".." */
+}
+
 static int watch_replaced(struct reader *rd, const struct gitrepo *repo, const char *prefix, struct err **e)
 {
 	_cleanup_str_ struct str refs = STR_INIT;
@@ -87,7 +102,7 @@ static int watch_replaced(struct reader *rd, const struct gitrepo *repo, const c
 
 	if (r < 0)
 		return r;
-	if (last_is_there(rd))
+	if (last_is_there(rd) && !is_empty(repo->common_dir, "refs/replace"))
 		set_volatile(rd, prefix, "it has replace refs (git replace)");
 	r = watch(rd, repo->common_dir, "packed-refs", prefix, WATCH_REREAD, NULL, e);
 	if (r < 0 || !last_is_there(rd))
@@ -234,7 +249,7 @@ static int read_head(const struct gitrepo *repo, struct str *ret, struct err **e
 
 	if (r < 0)
 		return r;
-	if (status != 0)
+	if (status == 1)
 		str_clear(ret);
 	while (ret->len > 0 && ret->p[ret->len - 1] == '\n')
 		ret->p[--ret->len] = '\0';
@@ -330,7 +345,9 @@ static int read_repo(struct reader *rd, const struct gitrepo *repo, const char *
 		r = read_head(repo, &head, e);
 	if (r == 0)
 		r = gitrun(repo, args, LIST_MAX, &status, &list, e);
-	if (r == 0 && status != 0)
+	if (r == 0 && status == GITRUN_COMPLAINED)
+		set_volatile(rd, prefix, "git cannot read some of its objects");
+	else if (r == 0 && status != 0)
 		r = err_set(e, EIO, "git ls-files failed");
 	if (r == 0)
 		r = digest_sha256(str_text(&list), list.len, sha, e);

@@ -116,6 +116,18 @@ bool indexfile_parse(const void *bytes, size_t n, struct indexfile *ret)
 	return true;
 }
 
+void indexfile_seal(void *bytes, size_t n)
+{
+	uint64_t size = n;
+	uint64_t sum;
+
+	if (n < sizeof(struct indexfile_header))
+		return;
+	memcpy((char *)bytes + offsetof(struct indexfile_header, size), &size, sizeof(size));
+	sum = checksum((const unsigned char *)bytes + summed_from, n - summed_from);
+	memcpy((char *)bytes + offsetof(struct indexfile_header, checksum), &sum, sizeof(sum));
+}
+
 int indexfile_write(const struct indexfile *f, struct str *out)
 {
 	struct indexfile_header h = f->h;
@@ -127,15 +139,13 @@ int indexfile_write(const struct indexfile *f, struct str *out)
 	if (size > INDEXFILE_MAX)
 		return -EFBIG;
 	memcpy(h.magic, magic, sizeof(magic));
-	h.size = size;
 	(void)str_room(out, size);
 	str_add(out, &h, sizeof(h));
 	str_add(out, f->watches, h.n_watches * sizeof(*f->watches));
 	str_add(out, f->entries, h.n_entries * sizeof(*f->entries));
 	str_add(out, f->dirs, h.n_dirs * sizeof(*f->dirs));
 	str_add(out, f->blob, h.blob_size);
-	h.checksum = checksum((const unsigned char *)out->p + start + summed_from, size - summed_from);
-	memcpy(out->p + start, &h, sizeof(h));
+	indexfile_seal(out->p + start, size);
 	return 0;
 }
 

@@ -101,6 +101,9 @@ bool indexfile_parse(const void *bytes, size_t n, struct indexfile *ret);
  * filled in here. -EFBIG when it would be larger than INDEXFILE_MAX. */
 int indexfile_write(const struct indexfile *f, struct str *out);
 
+/* Puts size and checksum into n bytes that already are a file but for these (the fuzzer's too). */
+void indexfile_seal(void *bytes, size_t n);
+
 /* By folder, then name, bytewise. */
 int indexfile_compare(const char *blob_a, const struct indexfile_entry *a, const char *blob_b,
 		      const struct indexfile_entry *b);

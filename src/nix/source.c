@@ -83,7 +83,8 @@ static int not_a_repository(const char *dot_git, const char *why, struct err **e
 	_cleanup_free_ char *shown = printable(dot_git);
 
 	(void)err_set(e, EINVAL, "'%s' is not a git repository: %s", shown, why);
-	return err_hint(e, "repair it, or remove it if the folder is not meant to be one");
+	(void)err_hint(e, "repair it, or remove it if the folder is not meant to be one");
+	return -EINVAL;
 }
 
 int source_git_dirs(const char *work_dir, char **ret_git_dir, char **ret_common_dir, struct err **e)
@@ -163,7 +164,8 @@ static int find_flake(const char *start, char **ret, struct err **e)
 		(void)err_set(e, ENOENT, "no flake.nix in '%s'", shown);
 	else
 		(void)err_set(e, ENOENT, "no flake.nix in '%s' nor in the folders above it, up to '%s'", shown, top);
-	return err_hint(e, "%s", example_flake);
+	(void)err_hint(e, "%s", example_flake);
+	return -ENOENT;
 }
 
 int source_find(const char *start_dir, struct source *ret, struct err **e)

@@ -253,3 +253,35 @@ int cgroup_systemd_argv(const struct cgroup_limits *limits, struct strv *argv, s
 
 	return r < 0 ? r : cgroup_systemd_argv_on(&host, limits, argv, e);
 }
+
+static void add_hints(struct err **e, const char *hints)
+{
+	_cleanup_strv_ struct strv lines = STRV_INIT;
+
+	strv_split(&lines, hints, '\n');
+	for (size_t i = 0; i < lines.n; i++)
+		(void)err_hint(e, "%s", lines.v[i]);
+}
+
+int cgroup_plan(const struct cgroup_limits *limits, struct strv *argv, struct err **e)
+{
+	_cleanup_err_ struct err *here = NULL;
+	_cleanup_err_ struct err *scope = NULL;
+	int r = cgroup_check(limits, &here);
+
+	if (r == -ENOTSUP) {
+		if (cgroup_systemd_argv(limits, argv, &scope) == 0)
+			return 1;
+		/* Where a scope is no way at all (v1, root), saying so helps nobody: such errors have no hints. */
+		if (scope && str_has(err_hints(scope))) {
+			(void)err_set(e, ENOTSUP, "%s; and %s", err_message(here), err_message(scope));
+			add_hints(e, err_hints(scope));
+			return err_hint(e, "or run igloo as root");
+		}
+	}
+	if (r < 0) {
+		(void)err_set(e, -r, "%s", err_message(here));
+		add_hints(e, err_hints(here));
+	}
+	return r;
+}

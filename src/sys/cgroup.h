@@ -36,8 +36,13 @@ struct cgroup_event_counts {
 
 /* Could cgroup_create() enforce these limits here? Changes nothing. 0, or -ENOTSUP with the reason on
  * this machine as the message and the command or setting that enables it as hints, or -EINVAL for a
- * limit out of range. When it is -ENOTSUP, cgroup_systemd_argv() may still know a way. */
+ * limit out of range. */
 int cgroup_check(const struct cgroup_limits *limits, struct err **e);
+
+/* The same, for a command that can start itself anew: 0 when cgroup_create() can do it here; 1 when it can
+ * once the command runs through `argv` (see cgroup_systemd_argv), which was added to; -ENOTSUP with the
+ * reasons why neither works, or -EINVAL. */
+int cgroup_plan(const struct cgroup_limits *limits, struct strv *argv, struct err **e);
 
 /* Makes the cgroup with its limits set. `name`: 1 to 128 of A-Za-z0-9._- . A folder of that name left by
  * a killed igloo is replaced; one that is in use is -EEXIST. Otherwise fails as cgroup_check() does.

@@ -66,8 +66,10 @@ int cgroup_systemd_argv_on(const struct cgroup_host *host, const struct cgroup_l
 
 	if (r < 0)
 		return r;
-	if (!program)
-		return err_set(e, ENOTSUP, "systemd-run is not in PATH");
+	if (!program) {
+		(void)err_set(e, ENOTSUP, "systemd-run is not in PATH");
+		return err_hint(e, "add the folder of systemd-run to PATH (it comes with systemd)");
+	}
 	manager = manager_path(host->v2.own);
 	fd = cgroup_open(host, &host->v2, manager);
 	if (fd < 0)

@@ -17,19 +17,23 @@ static void proc_fd(char path[PROC_FD_LEN], int fd)
 	(void)snprintf(path, PROC_FD_LEN, "/proc/self/fd/%d", fd);
 }
 
+static bool exists(int result)
+{
+	return result >= 0 || (errno != ENOSYS && errno != EPERM);
+}
+
 bool mnt_has_new_api(void)
 {
 	static int known = -1;
 
 	if (known < 0) {
-		struct mount_attr attr = {0};
+		/* Descriptors that are not open: EBADF where the call exists. All three are asked, since a seccomp filter may
+		 * know only some. */
+		struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
 
-		/* A descriptor that is not open: EBADF where the call exists. All three are asked, since a seccomp
-		 * filter may know only some. */
-		known = mount_setattr(-1, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 && errno != ENOSYS && errno != EPERM &&
-			open_tree(-1, "", AT_EMPTY_PATH | OPEN_TREE_CLOEXEC) < 0 && errno != ENOSYS && errno != EPERM &&
-			move_mount(-1, "", -1, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 &&
-			errno != ENOSYS;
+		known = exists(mount_setattr(-1, "", AT_EMPTY_PATH, &attr, sizeof(attr))) &&
+			exists(open_tree(-1, "", AT_EMPTY_PATH | OPEN_TREE_CLOEXEC)) &&
+			exists(move_mount(-1, "", -1, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
 	}
 	return known;
 }

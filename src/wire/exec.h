@@ -27,7 +27,8 @@ enum exec_flag {
 	/* The command stays in the guest's session and process group: the user's own terminal, handed over
 	 * as descriptors, keeps its job control. SIGNAL then reaches the one process only. */
 	EXEC_FOREGROUND = 4,
-	/* When the command has ended, everything else in the box is killed and reaped; then comes EXIT. */
+	/* When the command has ended, everything else in the box is killed and reaped; then comes EXIT, and
+	 * no other command is started any more. Without effect when it could not be executed (ERR). */
 	EXEC_MAIN = 8,
 };
 

@@ -18,7 +18,9 @@
  *   HELLO     guest  0        u32 version, u32 caps,  once, as the guest's first frame; the host need
  *                             16 bytes nonce          not wait for it
  *   EXEC      host   command  see wire/exec.h         at any time; the pieces of one EXEC may have other
- *                                                     types between them but no other EXEC
+ *                                                     types between them but no other EXEC. Answered by ERR
+ *                                                     (ESHUTDOWN, START) after SHUTDOWN or once an EXEC_MAIN
+ *                                                     command has ended: then the box only ends
  *   STARTED   guest  command  u32 pid in the box      once, when execve succeeded
  *   EXIT      guest  command  u32 kind, u32 value     once, after STARTED; ends the stream
  *   ERR       guest  command  u32 errno, u32 stage    instead of STARTED; ends the stream
@@ -28,11 +30,14 @@
  *                                                     connection, when nothing runs any more
  *   PING      host   0        u64 of the host's       at any time
  *   PONG      guest  0        the same u64            once for each PING
+ *   ATTACH    client command  u16 rows, u16 cols      to a supervisor only (box/control.h), which answers
+ *                                                     STARTED with a socket of the box's output and input
+ *   RESIZE    client 0        u16 rows, u16 cols      to a supervisor only: the size of a detached box's terminal
  *
  * On a unix socket descriptors travel with frames (wire/link.h): three with the first piece of an
  * EXEC that says EXEC_FDS, and the pty's master with the STARTED of an EXEC that says EXEC_PTY. The
- * guest keeps no copy of that master: the host sets its size itself, so RESIZE has no use there. It
- * and the types for output in frames come with the transports that cannot carry descriptors; their
+ * guest keeps no copy of that master: the host sets its size itself, so a guest is never sent RESIZE
+ * there. The types for output in frames come with the transports that cannot carry descriptors; their
  * numbers are kept free. */
 #ifndef IGLOO_WIRE_FRAME_H
 #define IGLOO_WIRE_FRAME_H
@@ -52,12 +57,13 @@ enum frame_type {
 	FRAME_STARTED = 3,
 	FRAME_EXIT = 4,
 	FRAME_ERR = 5,
-	/* 6: RESIZE */
+	FRAME_RESIZE = 6,
 	FRAME_SIGNAL = 7,
 	FRAME_SHUTDOWN = 8,
 	FRAME_PING = 9,
 	FRAME_PONG = 10,
 	/* 11 DATA, 12 EOF, 13 CREDIT, 14 TIME, 15 OOM */
+	FRAME_ATTACH = 16,
 };
 
 enum frame_flag {

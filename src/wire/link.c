@@ -120,7 +120,7 @@ static ssize_t send_some(struct link *l)
 
 		msg.msg_control = control.buf;
 		msg.msg_controllen = CMSG_SPACE(sizeof(int) * q->n);
-		c = CMSG_FIRSTHDR(&msg);
+		c = &control.align;
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
 		c->cmsg_len = CMSG_LEN(sizeof(int) * q->n);

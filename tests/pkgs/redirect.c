@@ -147,11 +147,23 @@ STAT(stat64, stat64)
 STAT(lstat, stat)
 STAT(lstat64, stat64)
 
-int access(const char *path, int mode)
+#define ACCESS(name)                                                                               \
+    int name(const char *path, int mode)                                                           \
+    {                                                                                              \
+        char buffer[PATH_MAX];                                                                     \
+                                                                                                   \
+        return NEXT(name)(moved(path, buffer), mode);                                              \
+    }
+
+ACCESS(access)
+ACCESS(eaccess)
+ACCESS(euidaccess)
+
+int faccessat(int at, const char *path, int mode, int flags)
 {
     char buffer[PATH_MAX];
 
-    return NEXT(access)(moved(path, buffer), mode);
+    return NEXT(faccessat)(at, moved(path, buffer), mode, flags);
 }
 
 int statx(int at, const char *path, int flags, unsigned mask, struct statx *result)

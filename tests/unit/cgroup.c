@@ -183,7 +183,8 @@ TEST(a_thousandth_of_a_processor)
 TEST(nothing_asked_needs_nothing)
 {
 	const struct cgroup_limits none = {0, 0, 0};
-	struct cgroup *cg = (struct cgroup *)&none;
+	int other;
+	struct cgroup *cg = (struct cgroup *)(void *)&other;
 	struct cgroup_event_counts n;
 
 	CHECK(cgroup_create("x", &none, &cg, NULL) == 0 && !cg);
@@ -194,7 +195,7 @@ TEST(nothing_asked_needs_nothing)
 TEST(bad_limits_and_names_are_refused)
 {
 	const struct cgroup_limits bad[] = {
-		{.cpu_milli = 9}, {.cpu_milli = 8192001}, {.memory = 65535}, {.memory = UINT64_MAX}, {.pids = 4194305}};
+		{.cpu_milli = 8192001}, {.memory = 65535}, {.memory = UINT64_MAX}, {.pids = 4194305}};
 	const char *names[] = {"", "a/b", "..\n", "x y"};
 	struct cgroup *cg = NULL;
 
@@ -433,7 +434,7 @@ static char *fake_tree(struct cgroup_host *host, const char *own, const char *co
 	_cleanup_close_ int top = -1;
 	_cleanup_close_ int dir = -1;
 
-	CHECK(mkdtemp(root));
+	CHECK(mkdtemp(root) == root);
 	mountinfo = xasprintf("30 23 0:26 / %s rw - cgroup2 cgroup2 rw\n", root);
 	cgroup_host_parse(cgroup, mountinfo, host);
 	host->fake = O_CREAT;

@@ -83,7 +83,7 @@ TEST(base32)
 	CHECK(base32_decode(text, b, 32));
 	base32_encode(b, 32, text);
 	CHECK_STR(text, "00xyyr3fi8l6hb839bv3f7yb86yjv7xi1cgh1xnhipym4asvb4aq");
-	text[0] = '2'; /* 260 digits' bits for 256 */
+	text[0] = '2'; /* 52 digits have four bits to spare, which are 0 */
 	CHECK(!base32_decode(text, b, 32));
 	text[0] = 'e';
 	CHECK(!base32_decode(text, b, 32));

@@ -12,6 +12,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* A vector of literals, as exec wants it. */
+#define V(...) ((char *const *)(uintptr_t)(const char *const[]){__VA_ARGS__})
+
 static struct frame_decoder decoder;
 
 static void reset(void)
@@ -189,8 +192,8 @@ static int through(const struct exec *x, const int *fds, struct exec *ret, int *
 
 TEST(exec_round_trip)
 {
-	static char *const argv[] = {"sh", "-c", "", "with\nnewline \xff", NULL};
-	static char *const env[] = {"A=1", "", "PATH=/bin", NULL};
+	char *const *argv = V("sh", "-c", "", "with\nnewline \xff", NULL);
+	char *const *env = V("A=1", "", "PATH=/bin", NULL);
 	struct exec x = {EXEC_MAIN | EXEC_FOREGROUND, 1000, 100, 24, 80, "/tmp/a b", argv, env, STR_INIT};
 	struct exec y;
 
@@ -211,8 +214,7 @@ TEST(exec_round_trip)
 TEST(exec_in_pieces_with_descriptors)
 {
 	_cleanup_strv_ struct strv env = STRV_INIT;
-	static char *const argv[] = {"x", NULL};
-	struct exec x = {.flags = EXEC_HAS_FDS, .cwd = "/", .argv = argv}, y;
+	struct exec x = {.flags = EXEC_HAS_FDS, .cwd = "/", .argv = V("x", NULL)}, y;
 	int p[2], fds[3], got[3];
 	char c;
 
@@ -239,7 +241,7 @@ TEST(exec_bounds)
 {
 	_cleanup_strv_ struct strv many = STRV_INIT;
 	_cleanup_free_ char *big = xcalloc(1, EXEC_BYTES_MAX + 1);
-	char *one[] = {"x", NULL}, *huge[] = {big, NULL}, *none[] = {NULL};
+	char *const *one = V("x", NULL), *const *huge = V(big, NULL), *const *none = V(NULL);
 	struct exec x = {.cwd = "/", .argv = one}, y;
 
 	for (int i = 0; i < EXEC_STRINGS_MAX; i++)

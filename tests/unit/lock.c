@@ -13,17 +13,19 @@ static const struct lock_node *get(const struct lock *l, const char *name)
 }
 
 #define HASH "sha256-ZQpEaNLJSvfGKpifEBdQJIKwNdb86PwU2ri6bJcxGbk="
+#define NAR "\"narHash\":\"" HASH "\""
 #define NODE(name, locked) "\"" name "\":{\"locked\":{" locked "},\"original\":{}}"
 #define FILE_OF(nodes) "{\"nodes\":{" nodes ",\"root\":{\"inputs\":{}}},\"root\":\"root\",\"version\":7}"
 
 TEST(nodes)
 {
-	static const char text[] = FILE_OF(NODE(
-		"lib", "\"type\":\"github\",\"owner\":\"o\",\"repo\":\"r\",\"narHash\":\"" HASH
-		       "\"") "," NODE("tree", "\"type\":\"path\",\"path\":\"/x\",\"name\":\"tree\",\"narHash\":\"" HASH
-					      "\"") "," NODE("open", "\"type\":\"git\",\"url\":\"https://e/"
-								     "\\u001b[1m\"") ","
-										     "\"none\":{\"original\":{}}");
+	/* clang-format off */
+	static const char text[] =
+		FILE_OF(NODE("lib", "\"type\":\"github\",\"owner\":\"o\",\"repo\":\"r\"," NAR) ","
+			NODE("tree", "\"type\":\"path\",\"path\":\"/x\",\"name\":\"tree\"," NAR) ","
+			NODE("open", "\"type\":\"git\",\"url\":\"https://e/\\u001b[1m\"") ","
+			"\"none\":{\"original\":{}}");
+	/* clang-format on */
 	_cleanup_lock_ struct lock *l = NULL;
 
 	CHECK(lock_parse(text, sizeof(text) - 1, "", &l, NULL) == 0);

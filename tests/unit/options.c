@@ -35,8 +35,6 @@ static const struct cmd t_run = {
 	.options_size = sizeof(struct run_options),
 	.min_args = 1,
 	.max_args = -1,
-	.arg_hint = HINT_COMMAND,
-	.more_hint = HINT_COMMAND,
 	.takes_command = true,
 	.run = nothing,
 };
@@ -150,6 +148,25 @@ TEST(options_end_at_the_command)
 	CHECK_STR(box()->dir, "/src");
 	CHECK(box()->memory == 8 * SIZE_GIB);
 	CHECK(parse(&t_run, "run --name -- x") < 0); /* "--" is the name, as getopt has it */
+}
+
+TEST(commands_behind_an_argument)
+{
+	static const struct cmd exec = {.name = "exec",
+					.args = "BOX [--] COMMAND...",
+					.groups = rm_groups,
+					.options_size = sizeof(struct rm_options),
+					.min_args = 2,
+					.max_args = -1,
+					.takes_command = true,
+					.command_at = 1};
+
+	CHECK(parse(&exec, "exec box ls -f") == 0 && inv.argc == 3);
+	CHECK(parse(&exec, "exec -f box -- ls -f") == 0 && inv.argc == 3);
+	CHECK_STR(inv.argv[1], "ls");
+	CHECK(parse(&exec, "exec box -f ls -l --") == 0 && inv.argc == 4);
+	CHECK(((struct rm_options *)inv.options)->force && !((struct rm_options *)inv.options)->level);
+	CHECK(parse(&exec, "exec box --") < 0);
 }
 
 TEST(options_among_arguments)

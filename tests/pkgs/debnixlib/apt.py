@@ -61,8 +61,8 @@ def version_key(version):
 class Apt:
     """A private apt root for one architecture, and what its lists say."""
 
-    def __init__(self, cache, arch, suite=None, trusted=False):
-        self.cache, self.arch, self.suite, self.trusted = cache, arch, suite, trusted
+    def __init__(self, cache, arch, suite=None):
+        self.cache, self.arch, self.suite = cache, arch, suite
         self.debs = os.path.join(cache, "debs")
         self.root = os.path.join(cache, "apt", f"{suite or 'host'}-{arch}")
         self.config = os.path.join(self.root, "apt.conf")
@@ -77,8 +77,7 @@ class Apt:
         if self.suite:
             base = next((s for s in sources if "-" not in s[1]), sources[0])
             sources = [(base[0], self.suite, "main")]
-        options = "[trusted=yes]" if self.trusted else f"[signed-by={KEYRING}]"
-        return "".join(f"deb {options} {uri} {release} {component}\n"
+        return "".join(f"deb [signed-by={KEYRING}] {uri} {release} {component}\n"
                        for uri, release, component in sources)
 
     def update(self, force=False):

@@ -16,7 +16,7 @@ SYSTEMS = {"amd64": "x86_64-linux", "arm64": "aarch64-linux", "i386": "i686-linu
            "s390x": "s390x-linux"}
 # What the stdenv needs, whatever else is asked for.
 BASE = ["bash", "coreutils", "findutils", "diffutils", "sed", "grep", "gawk", "tar", "gzip",
-        "bzip2", "xz-utils", "make", "patch"]
+        "bzip2", "xz-utils", "make", "patch", "libc-bin"]
 
 
 def generate(out, names, arch, cache, refresh=False):
@@ -65,8 +65,9 @@ def generate(out, names, arch, cache, refresh=False):
     say(f"{out}: {len(names)} packages asked for, {len(packages)} in {len(groups)} store paths")
 
 
-def check_folder(out):
-    if os.path.isdir(out) and os.listdir(out) and not os.path.exists(f"{out}/targets.json"):
+def check_folder(out, marker="targets.json"):
+    """Only ever replace a folder that we wrote."""
+    if os.path.isdir(out) and os.listdir(out) and not os.path.exists(f"{out}/{marker}"):
         raise Failure(f"{out} holds something else; remove it or choose another folder")
 
 

@@ -97,11 +97,12 @@ class Resolver:
             say(f"no package for {' | '.join(choices)}: left out")
         return None
 
-    def resolve(self, names):
+    def resolve(self, names, essential=ESSENTIAL):
         """Choose `names` and all they need; the names that do not exist are returned."""
         names = [*names, *(extra for n in names for extra in COMPANIONS.get(n, ()))]
         missing = [n for n in names if self.pick([n], strict=True) is None]
-        queue = [self.pick([n]) for n in names if n not in missing] + ESSENTIAL
+        queue = [self.pick([n]) for n in names if n not in missing]
+        queue += essential
         for name in queue:
             self.chosen[name] = self.apt.package(name)
         while queue:

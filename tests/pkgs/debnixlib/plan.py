@@ -286,13 +286,16 @@ class Plan:
 
     def shells(self):
         """Programs that start /bin/sh: system(), popen(), or a path of their own."""
+        self.use_shell([path for path, entry in sorted(self.group.files.items())
+                        if entry.get("elf", {}).get("shell")
+                        and entry["elf"]["machine"] == self.machine
+                        and not re.search(r"/(bash|dash)$", path)])
+
+    def use_shell(self, programs):
         shell = next((g for g in self.group.closure if "dash" in g.names), None)
-        users = [path for path, entry in sorted(self.group.files.items())
-                 if entry.get("elf", {}).get("shell") and not re.search(r"/(bash|dash)$", path)
-                 and entry["elf"]["machine"] == self.machine]
-        if shell and users:
+        if shell and programs:
             self.redirects["/bin/sh"] = f"{self.ref(shell)}/bin/sh"
-            self.redirected += users
+            self.redirected += programs
 
     def redirections(self):
         """What redirect.c is to do for this group's programs."""

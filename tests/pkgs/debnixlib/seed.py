@@ -58,6 +58,6 @@ def write_redirect(source, folder, archs, host):
             continue
         target = os.path.join(folder, f"{arch}.so")
         done = subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-s", "-Wl,--build-id=none",
-                               "-o", target, source, "-ldl"])
+                               "-o", target, source])
         if done.returncode != 0:
             raise Failure("compiling redirect.c failed")

@@ -89,6 +89,7 @@ def node(plan):
     """Debian's node reads parts of itself from /usr/share/nodejs when it starts."""
     plan.redirects["/usr/share/nodejs/"] = "$out/share/nodejs/"
     plan.redirected.append("bin/node")
+    plan.use_shell(["bin/node"])
 
 
 TABLE = {
@@ -98,7 +99,7 @@ TABLE = {
     "dash": ([], dash),
     "bash": ([], bash),
     "ca-certificates": ([], certificates),
-    "libnode108": (["bash"], node),
+    "libnode108": (["dash"], node),
 }
 
 

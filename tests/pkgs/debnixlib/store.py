@@ -33,7 +33,10 @@ def build(out, names, arch, cache):
     install_on_host("nix", "nix-bin")
     out = os.path.realpath(out)
     if os.path.exists(os.path.join(out, "synth.json")):
-        return build_attribute(out, names or ["default"], cache)
+        if os.path.isdir(os.path.join(out, "pkgs")):
+            build(os.path.join(out, "pkgs"), (), None, cache)
+        build_shells(out, names or ["default"], cache)
+        return
     arch = arch or host_arch()
     try:
         with open(os.path.join(out, "targets", arch, "packages.json")) as handle:
@@ -89,7 +92,7 @@ def root(cache, paths):
             nix("nix-store", "--add-root", link, "--indirect", "--realise", path)
 
 
-def build_attribute(out, names, cache):
+def build_shells(out, names, cache):
     """Build dev shells of a synthetic flake."""
     for name in names:
         attribute = f"path:{out}#devShells.{SYSTEMS[host_arch()]}.{name}"

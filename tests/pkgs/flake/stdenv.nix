@@ -26,6 +26,7 @@ let
 
   makeStdenv = cc: runSeed "stdenv-linux" {
     inherit initialPath shell support cc;
+    locales = packages.libc-bin or null;
     defaultBuildInputs = if cc == null then [ ] else [ cc ];
   } ''
     mkdir -p "$out/nix-support"
@@ -34,6 +35,7 @@ let
       echo "initialPath=\"$initialPath\""
       echo "defaultNativeBuildInputs=\"$defaultBuildInputs\""
       echo "defaultBuildInputs=\"\""
+      [ -z "$locales" ] || echo "export LOCPATH=$locales/lib/locale"
       cat "$support/setup.sh"
     } >"$out/setup"
   '' // { inherit cc shell initialPath; mkDerivation = mkDerivationWith cc; };

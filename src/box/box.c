@@ -1,0 +1,322 @@
+#include "box/box.h"
+
+#include "base/log.h"
+#include "box/control.h"
+#include "box/dirs.h"
+#include "box/state.h"
+#include "sys/fd.h"
+#include "sys/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *random_name(const struct slot *slot)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
+	unsigned char bytes[6];
+	char tail[sizeof(bytes) + 1];
+	const char *dash = strrchr(slot->id, '-');
+
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+		memset(bytes, 0, sizeof(bytes));
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		tail[i] = letters[bytes[i] & 31];
+	tail[sizeof(bytes)] = '\0';
+	return xasprintf("%.*s-%s", (int)(dash ? dash - slot->id : 20), slot->id, tail);
+}
+
+/* With the lock held: may this folder be made anew for another box? */
+static bool is_leftover(int dir)
+{
+	struct box_info info = {0};
+	bool leftover = state_read(dir, &info, NULL) < 0 || info.ephemeral;
+
+	box_info_release(&info);
+	return leftover;
+}
+
+int box_make(const struct kind *kind, struct box_spec *spec, struct slot *slot, char *const *command, struct box **ret,
+	     struct err **e)
+{
+	struct box *box = xcalloc(1, sizeof(*box));
+	_cleanup_close_ int boxes = dirs_open(DIRS_STATE, "boxes", e);
+	_cleanup_str_ struct str line = STR_INIT;
+	struct stat st;
+	int r = boxes < 0 ? boxes : 0;
+
+	*box = (struct box){.kind = kind, .spec = spec, .slot = slot, .dir = -1, .lock = -1, .listener = -1};
+	box->running = (struct kind_box){.spec = spec, .slot = slot, .cgroup = -1, .link = -1, .pidfd = -1};
+	if (!spec->name)
+		spec->name = random_name(slot);
+	for (; command && *command && line.len < 4096; command++) {
+		str_adds(&line, line.len ? " " : "");
+		str_add_quoted(&line, *command);
+	}
+	box->command = str_take(&line);
+	if (r == 0 && mkdirat(boxes, spec->name, 0700) < 0 && errno != EEXIST)
+		r = err_errno(e, errno, "cannot make box '%s'", spec->name);
+	if (r == 0)
+		r = box->dir = file_open_beneath(boxes, spec->name, O_RDONLY | O_DIRECTORY, 0);
+	if (r >= 0)
+		r = box->lock = file_lock(box->dir, "lock", false, false, e);
+	if (r == -EWOULDBLOCK || (r >= 0 && fstatat(box->dir, "spec.json", &st, 0) == 0 && !is_leftover(box->dir))) {
+		r = err_set(e, EEXIST, "there is already a box called '%s'", spec->name);
+		(void)err_hint(e, "choose another --name, or: igloo %s %s", box->lock < 0 ? "stop" : "rm", spec->name);
+		box->lock = close_fd(box->lock < 0 ? -1 : box->lock);
+		spec->ephemeral = false; /* not ours to remove */
+	}
+	if (r < 0) {
+		box_free(box);
+		return r;
+	}
+	box->since = time(NULL);
+	*ret = box;
+	return 0;
+}
+
+int box_start(struct box *box, struct err **e)
+{
+	_cleanup_close_ int starting = file_lock(box->slot->dir, "starting.lock", true, true, e);
+	int r;
+
+	/* Held shared from before the view is taken until the pid is written: who adds paths to the slot's set waits for
+	 * it, and then finds every box that may lack them (box_extend_all()). */
+	if (starting < 0)
+		return starting;
+	r = box->kind->start(&box->running, e);
+	if (r < 0)
+		return r;
+	r = state_write(box, -1, e);
+	if (r == 0)
+		r = box->listener = control_listen(box->spec->name, e);
+	return r < 0 ? r : 0;
+}
+
+void box_stop(struct box *box)
+{
+	(void)box->kind->stop(&box->running, 0, NULL);
+}
+
+int box_record_end(struct box *box, int exit_code, struct err **e)
+{
+	return state_write(box, exit_code, e);
+}
+
+void box_free(struct box *box)
+{
+	if (!box)
+		return;
+	box->kind->destroy(&box->running);
+	(void)close_fd(box->listener);
+	if (box->lock >= 0 && box->listener >= 0)
+		control_remove(box->spec->name);
+	if (box->lock >= 0 && box->spec->ephemeral)
+		(void)state_remove(box->spec->name, box->dir);
+	(void)close_fd(box->lock);
+	(void)close_fd(box->dir);
+	free(box->command);
+	free(box);
+}
+
+/* --- from outside ------------------------------------------------------------------------------------------- */
+
+void box_info_release(struct box_info *info)
+{
+	free(info->name);
+	free(info->slot);
+	free(info->workspace);
+	free(info->kind);
+	free(info->command);
+	free(info->mode);
+	free(info->json);
+	*info = (struct box_info){0};
+}
+
+int box_open_file(const char *name, const char *file, int flags, struct err **e)
+{
+	_cleanup_close_ int boxes = dirs_open(DIRS_STATE, "boxes", e);
+	_cleanup_free_ char *path = xasprintf("%s/%s", name, file);
+	int fd;
+
+	if (boxes < 0)
+		return boxes;
+	fd = file_open_beneath(boxes, path, flags, 0);
+	return fd < 0 ? err_errno(e, -fd, "box '%s': cannot open its %s", name, file) : fd;
+}
+
+static int no_such_box(int boxes, const char *name, struct err **e)
+{
+	_cleanup_close_ int copy = openat(boxes, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	_cleanup_free_ char *near = NULL;
+	const struct dirent *ent;
+	size_t best = 3;
+
+	(void)err_set(e, ENOENT, "there is no box called '%s'", name);
+	if (!d)
+		return -ENOENT;
+	(void)take_fd(&copy);
+	while ((ent = readdir(d))) {
+		if (ent->d_name[0] != '.' && str_distance(name, ent->d_name) < best) {
+			best = str_distance(name, ent->d_name);
+			free(near);
+			near = xstrdup(ent->d_name);
+		}
+	}
+	(void)closedir(d);
+	return near ? err_hint(e, "did you mean '%s'?", near) : err_hint(e, "igloo ls shows those there are");
+}
+
+static int look_in(int boxes, const char *name, struct box_info *ret, struct err **e)
+{
+	_cleanup_close_ int dir = file_open_beneath(boxes, name, O_RDONLY | O_DIRECTORY, 0);
+	pid_t pid = 0;
+	bool running;
+	int r;
+
+	if (dir < 0)
+		return no_such_box(boxes, name, e);
+	running = file_is_locked(dir, "lock", &pid);
+	r = state_read(dir, ret, e);
+	if (r < 0 && running && r == -ENOENT) {
+		/* Being started. */
+		err_clear(e);
+		*ret = (struct box_info){.exit_code = -1};
+		r = 0;
+	}
+	if (r < 0)
+		return err_wrap(e, "box '%s'", name);
+	free(ret->name);
+	ret->name = xstrdup(name);
+	ret->running = running;
+	ret->supervisor = running ? pid : 0;
+	if (!running)
+		ret->guest = 0;
+	return 0;
+}
+
+int box_look(const char *name, struct box_info *ret, struct err **e)
+{
+	_cleanup_close_ int boxes = dirs_open(DIRS_STATE, "boxes", e);
+
+	return boxes < 0 ? boxes : look_in(boxes, name, ret, e);
+}
+
+/* Takes the lock of a box that does not run, so that nobody starts it meanwhile, and removes it. */
+static int remove_ended(int boxes, const char *name, struct err **e)
+{
+	_cleanup_close_ int dir = file_open_beneath(boxes, name, O_RDONLY | O_DIRECTORY, 0);
+	_cleanup_close_ int lock = -1;
+
+	if (dir < 0)
+		return no_such_box(boxes, name, e);
+	lock = file_lock(dir, "lock", false, false, e);
+	if (lock == -EWOULDBLOCK) {
+		(void)err_set(e, EBUSY, "box '%s' is running", name);
+		return err_hint(e, "igloo stop %s, or: igloo rm --force %s", name, name);
+	}
+	if (lock < 0)
+		return lock;
+	control_remove(name);
+	return file_remove_tree(boxes, name, e);
+}
+
+int box_remove(const char *name, struct err **e)
+{
+	_cleanup_close_ int boxes = dirs_open(DIRS_STATE, "boxes", e);
+
+	return boxes < 0 ? boxes : remove_ended(boxes, name, e);
+}
+
+int box_list(struct box_info **ret, size_t *ret_n, struct err **e)
+{
+	_cleanup_close_ int boxes = dirs_open(DIRS_STATE, "boxes", e);
+	_cleanup_close_ int copy = boxes < 0 ? -1 : openat(boxes, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_strv_ struct strv names = STRV_INIT;
+	struct box_info *list = NULL;
+	const struct dirent *ent;
+	size_t n = 0;
+	DIR *d;
+
+	if (boxes < 0)
+		return boxes;
+	d = copy < 0 ? NULL : fdopendir(copy);
+	if (!d)
+		return err_errno(e, errno, "cannot list the boxes");
+	(void)take_fd(&copy);
+	while ((ent = readdir(d)))
+		if (ent->d_name[0] != '.')
+			strv_add(&names, ent->d_name);
+	(void)closedir(d);
+	strv_sort_unique(&names);
+	list = xcalloc(names.n ? names.n : 1, sizeof(*list));
+	for (size_t i = 0; i < names.n; i++) {
+		struct box_info info = {0};
+
+		if (look_in(boxes, names.v[i], &info, NULL) < 0 || (!info.running && info.ephemeral)) {
+			/* What a killed supervisor left, or a folder with a damaged state. */
+			box_info_release(&info);
+			(void)remove_ended(boxes, names.v[i], NULL);
+			continue;
+		}
+		list[n++] = info;
+	}
+	*ret = list;
+	*ret_n = n;
+	return 0;
+}
+
+void box_list_free(struct box_info *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		box_info_release(&list[i]);
+	free(list);
+}
+
+int box_extend_all(const char *slot_id, const struct hostpath *paths, size_t n, struct err **e)
+{
+	struct box_info *list = NULL;
+	size_t count = 0;
+	int r = box_list(&list, &count, e);
+
+	for (size_t i = 0; i < count && r == 0; i++) {
+		const struct kind *kind;
+
+		if (!list[i].running || list[i].guest == 0 || !list[i].slot || strcmp(list[i].slot, slot_id) != 0)
+			continue;
+		r = kind_find(list[i].kind, &kind, e);
+		if (r == 0)
+			r = kind->extend(list[i].guest, paths, n, e);
+		if (r < 0) {
+			struct box_info now = {0};
+
+			/* It may just have ended. */
+			if (box_look(list[i].name, &now, NULL) < 0 || !now.running) {
+				err_clear(e);
+				r = 0;
+			} else {
+				(void)err_wrap(e, "box '%s'", list[i].name);
+			}
+			box_info_release(&now);
+		}
+	}
+	box_list_free(list, count);
+	return r;
+}
+
+int box_connect(const char *name, struct err **e)
+{
+	struct box_info info = {0};
+	int r = box_look(name, &info, e);
+
+	if (r == 0 && !info.running) {
+		(void)err_set(e, ESRCH, "box '%s' is not running", name);
+		r = err_hint(e, "igloo ls shows what runs; igloo rm %s removes it", name);
+	}
+	box_info_release(&info);
+	return r < 0 ? r : control_connect(name, e);
+}

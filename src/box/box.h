@@ -1,0 +1,83 @@
+/* A box and its life.
+ *
+ *     $XDG_STATE_HOME/igloo/boxes/<name>/lock       held by the supervisor: a box runs if and only if it is held
+ *                                        spec.json  what it is, and its supervisor's and guest's pids
+ *                                        log        output of a detached box (box/output.h)
+ *     $XDG_RUNTIME_DIR/igloo/boxes/<name>           the supervisor's socket (box/control.h)
+ *
+ * States: made (folder and lock) -> running (guest connected, pid written) -> ended (its supervisor gave up the
+ * lock: by itself, or by being killed). An ended box that was made for one command is removed by whoever
+ * finds it; one that was detached stays, with its log and exit status, until `igloo rm`. */
+#ifndef IGLOO_BOX_BOX_H
+#define IGLOO_BOX_BOX_H
+
+#include "base/err.h"
+#include "box/kind.h"
+#include "box/slot.h"
+#include "box/spec.h"
+
+#include <stdbool.h>
+#include <time.h>
+
+/* A box as its supervisor holds it. */
+struct box {
+	const struct kind *kind;
+	struct box_spec *spec; /* the caller's, outlives the box */
+	struct slot *slot;     /* the same */
+	struct kind_box running;
+	int dir;
+	int lock;
+	int listener; /* control socket, -1 before box_start() */
+	time_t since;
+	char *command; /* for lists: the command as one line, quoted */
+};
+
+/* Makes the box's folder and takes its lock. A spec without a name gets one made from the slot's. -EEXIST when a
+ * running or detached box has that name. */
+int box_make(const struct kind *kind, struct box_spec *spec, struct slot *slot, char *const *command, struct box **ret,
+	     struct err **e);
+/* Seals it and starts its guest; writes its state; opens the control socket. Before this, `cgroup` of
+ * box->running may be set. */
+int box_start(struct box *box, struct err **e);
+/* Ends everything in it. The folder stays. */
+void box_stop(struct box *box);
+/* Records how the command ended, for a box that stays. */
+int box_record_end(struct box *box, int exit_code, struct err **e);
+/* Stops it if it runs, removes its folder if it is ephemeral, and frees it. */
+void box_free(struct box *box);
+
+/* What is known of a box from outside. */
+struct box_info {
+	char *name;
+	char *slot;
+	char *workspace;
+	char *kind;
+	char *command;
+	char *mode;
+	bool running;
+	bool ephemeral;
+	bool detached;
+	pid_t supervisor; /* 0 when not running */
+	pid_t guest;
+	time_t since;
+	int exit_code; /* -1: unknown, or still running */
+	char *json;    /* the state as it was written, for inspect */
+};
+
+int box_look(const char *name, struct box_info *ret, struct err **e); /* -ENOENT names the nearest */
+void box_info_release(struct box_info *info);
+/* All boxes, sorted by name. Removes what killed supervisors of ephemeral boxes left. */
+int box_list(struct box_info **ret, size_t *ret_n, struct err **e);
+void box_list_free(struct box_info *list, size_t n);
+/* Removes an ended box's folder; -EBUSY when it runs. */
+int box_remove(const char *name, struct err **e);
+/* Opens a file in a box's folder. */
+int box_open_file(const char *name, const char *file, int flags, struct err **e);
+
+/* Waits until each running box of the slot is reachable, and calls kind->extend on it. */
+int box_extend_all(const char *slot_id, const struct hostpath *paths, size_t n, struct err **e);
+
+/* Connects to a running box's supervisor. Returns the socket. */
+int box_connect(const char *name, struct err **e);
+
+#endif

@@ -1,0 +1,12 @@
+/* The socket of a box's supervisor: $XDG_RUNTIME_DIR/igloo/boxes/<name>, mode 0600. Clients speak the guest's own
+ * frames (wire/frame.h) over it: EXEC, SIGNAL, SHUTDOWN, and ATTACH for the terminal of a detached box. */
+#ifndef IGLOO_BOX_CONTROL_H
+#define IGLOO_BOX_CONTROL_H
+
+#include "base/err.h"
+
+int control_listen(const char *name, struct err **e);
+int control_connect(const char *name, struct err **e);
+void control_remove(const char *name);
+
+#endif

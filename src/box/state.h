@@ -1,0 +1,14 @@
+/* A box's state file, spec.json in its folder ("schema": "igloo.box/1"). */
+#ifndef IGLOO_BOX_STATE_H
+#define IGLOO_BOX_STATE_H
+
+#include "box/box.h"
+
+/* Writes the state of a running box (exit_code -1) or of one that ended. Synced only for boxes that stay. */
+int state_write(struct box *box, int exit_code, struct err **e);
+/* -ENOENT when there is none yet, -EBADMSG when it is damaged. */
+int state_read(int dir, struct box_info *ret, struct err **e);
+/* Removes the folder of an ephemeral box quickly: its few known files, then itself. */
+int state_remove(const char *name, int dir);
+
+#endif

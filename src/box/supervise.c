@@ -1,0 +1,497 @@
+/* Theory of operation
+ *
+ * The guest knows streams; so does each client of the control socket, which speaks the same frames. The
+ * supervisor stands between: stream 1 is the box's main command, and each EXEC of a client gets a guest
+ * stream of its own. A `route` says whose it is, and every frame about it goes the same way back with the
+ * client's own number. Nothing of a frame's content is looked at but the flags of an EXEC's first piece, which say
+ * whether descriptors come along.
+ *
+ * A client whose connection ends loses its commands: they are killed. When the guest's connection ends, the
+ * box has ended. */
+#include "box/supervise.h"
+
+#include "base/log.h"
+#include "box/output.h"
+#include "sys/fd.h"
+#include "sys/tty.h"
+#include "wire/link.h"
+#include "wire/msg.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+enum {
+	MAIN_STREAM = 1,
+	CLIENTS_MAX = 256,
+	GUEST_OUT_MAX = 32 << 20,
+	CLIENT_OUT_MAX = 1 << 20,
+	KILL_AFTER_MS = 10000, /* from a time limit's or a lost terminal's TERM or HUP to the end */
+};
+
+struct client {
+	struct link link;
+	bool in_exec; /* more pieces of an EXEC follow */
+	uint32_t exec_stream;
+};
+
+struct route {
+	uint32_t guest_stream;
+	struct client *client; /* NULL: it went away, the command is being killed */
+	uint32_t client_stream;
+	bool pty; /* a descriptor comes with STARTED */
+};
+
+struct sup {
+	struct box *box;
+	struct link *guest;
+	struct client *clients[CLIENTS_MAX];
+	size_t n_clients;
+	struct route *routes;
+	size_t n_routes;
+	uint32_t next_stream;
+	int signals;
+	int timer;
+	struct output *output;
+	bool foreground;
+	bool main_pty;
+	bool timed_out;
+	bool stopping; /* SHUTDOWN was sent */
+	bool done;
+	struct supervise_result result;
+	void (*on_started)(void *);
+	void *user;
+};
+
+/* --- signals --------------------------------------------------------------------------------------------------- */
+
+static sigset_t signals_before;
+static bool signals_blocked;
+
+static void signal_set(sigset_t *set)
+{
+	static const int taken[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE};
+
+	(void)sigemptyset(set);
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++) {
+		struct sigaction old;
+
+		/* What our caller ignores (nohup, a background job of a plain shell) stays ignored. */
+		if (sigaction(taken[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN)
+			continue;
+		(void)sigaddset(set, taken[i]);
+	}
+}
+
+void supervise_signals_block(void)
+{
+	sigset_t set;
+
+	if (signals_blocked)
+		return;
+	signal_set(&set);
+	(void)sigprocmask(SIG_BLOCK, &set, &signals_before);
+	signals_blocked = true;
+}
+
+void supervise_signals_restore(void)
+{
+	if (signals_blocked)
+		(void)sigprocmask(SIG_SETMASK, &signals_before, NULL);
+	signals_blocked = false;
+}
+
+static void send_signal(struct sup *s, uint32_t stream, int signo)
+{
+	uint8_t payload[MSG_NUMBER_BYTES];
+
+	msg_put_number(payload, (uint32_t)signo);
+	(void)link_send(s->guest, stream, FRAME_SIGNAL, 0, payload, sizeof(payload), NULL, 0);
+}
+
+static void set_timer(struct sup *s, uint64_t ms)
+{
+	const struct itimerspec at = {
+		.it_value = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 + 1}};
+
+	(void)timerfd_settime(s->timer, 0, &at, NULL);
+}
+
+static void on_signal(struct sup *s)
+{
+	struct signalfd_siginfo info;
+
+	if (read(s->signals, &info, sizeof(info)) != (ssize_t)sizeof(info) || info.ssi_signo == SIGPIPE)
+		return;
+	/* A terminal signals the whole process group, the command among it. */
+	if (s->foreground && info.ssi_code == SI_KERNEL && info.ssi_signo != SIGHUP)
+		return;
+	send_signal(s, MAIN_STREAM, (int)info.ssi_signo);
+	if (info.ssi_signo == SIGHUP)
+		set_timer(s, KILL_AFTER_MS);
+}
+
+static void on_timer(struct sup *s)
+{
+	uint64_t count;
+
+	if (read(s->timer, &count, sizeof(count)) != (ssize_t)sizeof(count))
+		return;
+	if (!s->timed_out && s->box->spec->limits.timeout_ms > 0) {
+		s->timed_out = true;
+		send_signal(s, MAIN_STREAM, SIGTERM);
+		set_timer(s, KILL_AFTER_MS);
+		return;
+	}
+	s->result.how = s->timed_out ? SUPERVISE_TIMED_OUT : SUPERVISE_STOPPED;
+	s->result.value = SIGKILL;
+	s->done = true;
+}
+
+/* --- the guest --------------------------------------------------------------------------------------------------- */
+
+static struct route *route_of(struct sup *s, uint32_t guest_stream)
+{
+	for (size_t i = 0; i < s->n_routes; i++)
+		if (s->routes[i].guest_stream == guest_stream)
+			return &s->routes[i];
+	return NULL;
+}
+
+static void route_end(struct sup *s, struct route *route)
+{
+	*route = s->routes[--s->n_routes];
+}
+
+static int main_failed(struct sup *s, const struct frame *f, struct err **e)
+{
+	struct msg_err m;
+	const char *what = s->box->command;
+
+	if (msg_get_err(f, &m) < 0)
+		return err_set(e, EPROTO, "the guest sent an error that means nothing");
+	if (m.stage == MSG_STAGE_EXEC && m.errnum == ENOENT) {
+		(void)err_set(e, ENOENT, "command not found in the environment: %s", what);
+		(void)err_hint(e, "add its package to the flake's dev shell; `igloo env` shows what the shell has");
+		return err_exit_code(e, 127);
+	}
+	(void)err_errno(e, (int)m.errnum, "cannot run %s (%s)", what, msg_stage_name(m.stage));
+	return err_exit_code(e, m.stage == MSG_STAGE_EXEC ? 126 : 125);
+}
+
+static int on_main_frame(struct sup *s, const struct frame *f, struct err **e)
+{
+	struct msg_exit m;
+	int master = -1;
+
+	switch (f->type) {
+	case FRAME_STARTED:
+		if (s->main_pty && link_take_fds(s->guest, &master, 1) < 0)
+			return err_set(e, EPROTO, "the guest sent no terminal");
+		if (s->output && master >= 0)
+			output_set_master(s->output, master);
+		else
+			(void)close_fd(master);
+		if (s->on_started)
+			s->on_started(s->user);
+		return 0;
+	case FRAME_EXIT:
+		if (msg_get_exit(f, &m) < 0)
+			return err_set(e, EPROTO, "the guest sent an exit that means nothing");
+		s->result.value = (int)m.value;
+		s->result.how = m.kind == MSG_EXIT_SIGNAL ? SUPERVISE_SIGNALLED : SUPERVISE_EXITED;
+		if (s->timed_out)
+			s->result.how = SUPERVISE_TIMED_OUT;
+		s->done = true;
+		return 0;
+	default:
+		return main_failed(s, f, e);
+	}
+}
+
+static int on_guest_frame(struct sup *s, const struct frame *f, struct err **e)
+{
+	struct route *route;
+	int master = -1;
+	size_t nfds = 0;
+
+	if (f->type == FRAME_HELLO) {
+		struct msg_hello hello;
+
+		if (msg_get_hello(f, &hello) < 0 || hello.version != MSG_VERSION)
+			return err_set(e, EPROTO, "the guest speaks another version of the protocol");
+		return 0;
+	}
+	if (f->stream == 0)
+		return f->type == FRAME_PONG ? 0 : err_set(e, EPROTO, "the guest refused a frame");
+	if (f->stream == MAIN_STREAM)
+		return on_main_frame(s, f, e);
+	route = route_of(s, f->stream);
+	if (!route)
+		return 0;
+	if (f->type == FRAME_STARTED && route->pty) {
+		if (link_take_fds(s->guest, &master, 1) < 0)
+			return err_set(e, EPROTO, "the guest sent no terminal");
+		nfds = 1;
+	}
+	if (route->client)
+		(void)link_send(&route->client->link, route->client_stream, (enum frame_type)f->type, 0, f->payload, f->len,
+				&master, nfds);
+	else
+		(void)close_fd(master);
+	if (f->type == FRAME_EXIT || f->type == FRAME_ERR)
+		route_end(s, route);
+	return 0;
+}
+
+static int on_guest(struct sup *s, struct err **e)
+{
+	struct frame f;
+	int r = link_receive(s->guest);
+
+	if (r == -EAGAIN || r == -EINTR)
+		return 0;
+	while (r > 0 && !s->done) {
+		int k = link_next(s->guest, false, &f);
+
+		if (k == 0)
+			return 0;
+		if (k < 0)
+			return err_set(e, EPROTO, "the guest sent what is no frame");
+		k = on_guest_frame(s, &f, e);
+		if (k < 0)
+			return k;
+	}
+	if (s->done)
+		return 0;
+	/* The end: asked for, or somebody killed the guest. */
+	s->done = true;
+	s->result.how = SUPERVISE_STOPPED;
+	s->result.value = SIGKILL;
+	return s->stopping ? 0 : err_set(e, EPIPE, "the box's guest was killed");
+}
+
+/* --- clients ----------------------------------------------------------------------------------------------------- */
+
+static void client_close(struct sup *s, size_t at)
+{
+	struct client *c = s->clients[at];
+
+	for (size_t i = 0; i < s->n_routes; i++) {
+		if (s->routes[i].client != c)
+			continue;
+		s->routes[i].client = NULL;
+		send_signal(s, s->routes[i].guest_stream, SIGHUP);
+		send_signal(s, s->routes[i].guest_stream, SIGKILL);
+	}
+	link_release(&c->link);
+	free(c);
+	s->clients[at] = s->clients[--s->n_clients];
+}
+
+static int client_exec(struct sup *s, struct client *c, const struct frame *f)
+{
+	int fds[EXEC_FDS];
+	size_t nfds = 0;
+
+	if (!c->in_exec) {
+		uint32_t flags = f->len >= 4 ? frame_get32(f->payload) : 0;
+
+		/* The terminal and the end of a client's command are the client's affair, not the box's. */
+		if (flags & (EXEC_MAIN | EXEC_FOREGROUND))
+			return -EPROTO;
+		if ((flags & EXEC_HAS_FDS) && link_take_fds(&c->link, fds, EXEC_FDS) < 0)
+			return -EPROTO;
+		nfds = flags & EXEC_HAS_FDS ? EXEC_FDS : 0;
+		c->exec_stream = s->next_stream++;
+		s->routes = xrealloc_array(s->routes, s->n_routes + 1, sizeof(*s->routes));
+		s->routes[s->n_routes++] = (struct route){
+			.guest_stream = c->exec_stream, .client = c, .client_stream = f->stream, .pty = flags & EXEC_PTY};
+	}
+	c->in_exec = f->flags & FRAME_MORE;
+	return link_send(s->guest, c->exec_stream, FRAME_EXEC, f->flags, f->payload, f->len, fds, nfds);
+}
+
+static int client_frame(struct sup *s, struct client *c, const struct frame *f)
+{
+	switch (f->type) {
+	case FRAME_EXEC:
+		return client_exec(s, c, f);
+	case FRAME_SIGNAL:
+		for (size_t i = 0; i < s->n_routes; i++)
+			if (s->routes[i].client == c && s->routes[i].client_stream == f->stream)
+				return link_send(s->guest, s->routes[i].guest_stream, FRAME_SIGNAL, 0, f->payload, f->len,
+						 NULL, 0);
+		return 0;
+	case FRAME_SHUTDOWN:
+		s->stopping = true;
+		set_timer(s, (uint64_t)msg_get_grace(f) + KILL_AFTER_MS);
+		return link_send(s->guest, 0, FRAME_SHUTDOWN, 0, f->payload, f->len, NULL, 0);
+	case FRAME_ATTACH:
+		return output_attach(s->output, &c->link, f);
+	case FRAME_RESIZE:
+		return output_resize(s->output, f);
+	default:
+		return -EPROTO;
+	}
+}
+
+static int on_client(struct sup *s, struct client *c)
+{
+	struct frame f;
+	int r = link_receive(&c->link);
+
+	if (r == -EAGAIN || r == -EINTR)
+		return 0;
+	while (r > 0) {
+		int k = link_next(&c->link, c->in_exec, &f);
+
+		if (k == 0)
+			return 0;
+		if (k > 0)
+			k = client_frame(s, c, &f);
+		if (k < 0)
+			return k;
+	}
+	return r < 0 ? r : -EPIPE;
+}
+
+static void on_listener(struct sup *s)
+{
+	struct client *c;
+	struct ucred who;
+	socklen_t n = sizeof(who);
+	int fd = accept4(s->box->listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (s->n_clients == CLIENTS_MAX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) < 0 ||
+	    (who.uid != geteuid() && who.uid != 0)) {
+		(void)close(fd);
+		return;
+	}
+	c = xcalloc(1, sizeof(*c));
+	link_init(&c->link, fd, CLIENT_OUT_MAX);
+	s->clients[s->n_clients++] = c;
+}
+
+/* --- the loop ---------------------------------------------------------------------------------------------------- */
+
+static short wanted(const struct link *l)
+{
+	return (short)(POLLIN | (link_pending(l) ? POLLOUT : 0));
+}
+
+static int step(struct sup *s, struct err **e)
+{
+	enum { GUEST, LISTENER, SIGNALS, TIMER, FIXED };
+	struct pollfd fds[FIXED + CLIENTS_MAX + OUTPUT_POLLS];
+	size_t n_clients = s->n_clients;
+	size_t n = FIXED + n_clients;
+	int r;
+
+	fds[GUEST] = (struct pollfd){.fd = s->guest->fd, .events = wanted(s->guest)};
+	fds[LISTENER] = (struct pollfd){.fd = s->box->listener, .events = POLLIN};
+	fds[SIGNALS] = (struct pollfd){.fd = s->signals, .events = POLLIN};
+	fds[TIMER] = (struct pollfd){.fd = s->timer, .events = POLLIN};
+	for (size_t i = 0; i < n_clients; i++)
+		fds[FIXED + i] = (struct pollfd){.fd = s->clients[i]->link.fd, .events = wanted(&s->clients[i]->link)};
+	n += output_poll(s->output, fds + n);
+	if (poll(fds, (nfds_t)n, -1) < 0)
+		return errno == EINTR ? 0 : err_errno(e, errno, "poll");
+	output_work(s->output, fds + FIXED + n_clients);
+	if (fds[SIGNALS].revents)
+		on_signal(s);
+	if (fds[TIMER].revents)
+		on_timer(s);
+	for (size_t i = n_clients; i-- > 0;) {
+		struct client *c = s->clients[i];
+
+		r = fds[FIXED + i].revents & (POLLIN | POLLHUP | POLLERR) ? on_client(s, c) : 0;
+		if (r == 0 && link_pending(&c->link))
+			r = link_flush(&c->link);
+		if (r < 0 && r != -EAGAIN)
+			client_close(s, i);
+	}
+	if (fds[LISTENER].revents)
+		on_listener(s);
+	r = fds[GUEST].revents & (POLLIN | POLLHUP | POLLERR) ? on_guest(s, e) : 0;
+	/* What this round queued for clients (a STARTED with its terminal) goes out before anything ends. */
+	for (size_t i = 0; i < s->n_clients; i++)
+		if (link_pending(&s->clients[i]->link))
+			(void)link_flush(&s->clients[i]->link);
+	if (r == 0 && !s->done && link_pending(s->guest))
+		(void)link_flush(s->guest);
+	return r;
+}
+
+static void sup_release(struct sup *s)
+{
+	/* Clients whose command the box's end took along are told so. */
+	for (size_t i = 0; i < s->n_routes; i++) {
+		uint8_t payload[MSG_EXIT_BYTES];
+		const struct msg_exit m = {.kind = MSG_EXIT_SIGNAL, .value = SIGKILL};
+
+		msg_put_exit(payload, &m);
+		if (s->routes[i].client)
+			(void)link_send(&s->routes[i].client->link, s->routes[i].client_stream, FRAME_EXIT, 0, payload,
+					sizeof(payload), NULL, 0);
+	}
+	for (size_t i = 0; i < s->n_clients; i++) {
+		(void)link_flush(&s->clients[i]->link);
+		link_release(&s->clients[i]->link);
+		free(s->clients[i]);
+	}
+	output_free(s->output);
+	link_release(s->guest);
+	free(s->guest);
+	free(s->routes);
+	(void)close_fd(s->signals);
+	(void)close_fd(s->timer);
+}
+
+int supervise_run(struct box *box, struct exec *main, const int *fds, void (*on_started)(void *), void *user,
+		  struct supervise_result *ret, struct err **e)
+{
+	struct sup s = {.box = box, .next_stream = MAIN_STREAM + 1, .on_started = on_started, .user = user};
+	struct tty_saved tty;
+	int handed[EXEC_FDS];
+	sigset_t set;
+	int r;
+
+	signal_set(&set);
+	s.foreground = main->flags & EXEC_FOREGROUND;
+	s.main_pty = main->flags & EXEC_PTY;
+	s.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	s.timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	s.guest = xcalloc(1, sizeof(*s.guest));
+	link_init(s.guest, take_fd(&box->running.link), GUEST_OUT_MAX);
+	tty_save(&tty);
+	r = s.signals < 0 || s.timer < 0 ? err_errno(e, errno, "cannot make the supervisor's descriptors") : 0;
+	if (r == 0 && box->spec->detached)
+		r = output_new(box->dir, main, handed, &s.output, e);
+	else if (r == 0 && fds)
+		for (int i = 0; i < EXEC_FDS; i++)
+			handed[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
+	if (r == 0) {
+		main->flags |= EXEC_MAIN;
+		r = exec_send(s.guest, MAIN_STREAM, main, main->flags & EXEC_HAS_FDS ? handed : NULL);
+		if (r < 0)
+			(void)err_errno(e, -r, "cannot pass the command to the box: its arguments and environment");
+	}
+	if (r == 0 && box->spec->limits.timeout_ms > 0)
+		set_timer(&s, box->spec->limits.timeout_ms);
+	while (r == 0 && !s.done)
+		r = step(&s, e);
+	tty_restore(&tty);
+	if (r == 0)
+		*ret = s.result;
+	sup_release(&s);
+	return r;
+}
