@@ -7,7 +7,7 @@
 #include <limits.h>
 #include <string.h>
 
-enum { READ_CHUNK = 1 << 17, CONTENT_MAX = 1 << 20, RETRIES = 8 };
+enum { READ_CHUNK = 1 << 17, CONTENT_MAX = 1 << 20, RETRIES = 8, GROWTH_MAX = 1 << 26 };
 
 static void set_sig(const struct stat *st, bool dir_times, struct filestate *ret)
 {
@@ -70,11 +70,13 @@ static int cannot_read(int errnum, const char *path, struct err **e)
 	return err_errno(e, errnum, "cannot read '%s'", str_text(&shown));
 }
 
-/* The digest of what is left to read of fd, to `content` too while there is room. */
-static int hash_fd(int fd, struct digest *d, struct str *content, uint8_t ret[static 32], const char *path,
-		   struct err **e)
+/* The digest of what is left to read of fd, to `content` too while there is room. A file of `size` bytes that
+ * grows while it is read ends in an error, not in reading for ever. */
+static int hash_fd(int fd, uint64_t size, struct digest *d, struct str *content, uint8_t ret[static 32],
+		   const char *path, struct err **e)
 {
 	static char *buffer;
+	uint64_t done = 0;
 
 	if (!buffer)
 		buffer = xmalloc(READ_CHUNK);
@@ -90,6 +92,11 @@ static int hash_fd(int fd, struct digest *d, struct str *content, uint8_t ret[st
 		if (n == 0)
 			return digest_finish(d, ret, e);
 		digest_add(d, buffer, (size_t)n);
+		done += (size_t)n;
+		if (done > size + GROWTH_MAX) {
+			(void)digest_finish(d, ret, NULL);
+			return cannot_read(EBUSY, path, e);
+		}
 		if (content && content->len + (size_t)n <= CONTENT_MAX)
 			str_add(content, buffer, (size_t)n);
 	}
@@ -128,7 +135,7 @@ static int read_file(int dirfd, const char *name, struct digest *d, struct files
 	if (!S_ISREG(st.st_mode))
 		return 1;
 	set_sig(&st, true, s);
-	return hash_fd(fd, d, NULL, s->sha, path, e);
+	return hash_fd(fd, s->sig.size, d, NULL, s->sha, path, e);
 }
 
 int filestate_read(int dirfd, const char *name, bool dir_times, struct digest *d, const char *path,
@@ -173,7 +180,7 @@ int filestate_follow(const char *path, uint32_t flags, struct digest *d, struct 
 		if (!S_ISREG(st.st_mode))
 			return cannot_read(EBUSY, path, e);
 		set_sig(&st, true, &s);
-		r = hash_fd(fd, d, content, s.sha, path, e);
+		r = hash_fd(fd, s.sig.size, d, content, s.sha, path, e);
 	}
 	if (r < 0)
 		return r;

@@ -139,7 +139,7 @@ static int watch_fixed(struct reader *rd, const struct gitrepo *repo, const char
 	for (size_t i = 0; i < ARRAY_SIZE(files) && r == 0; i++) {
 		if (files[i].common)
 			r = watch(rd, repo->common_dir, files[i].name, prefix, files[i].flags, NULL, e);
-		else if (worktree || !str_starts(files[i].name, "info/"))
+		else if (worktree || !strchr(files[i].name, '/'))
 			r = watch(rd, repo->git_dir, files[i].name, prefix, files[i].flags, NULL, e);
 	}
 	if (r == 0)

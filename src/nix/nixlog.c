@@ -450,7 +450,7 @@ void nixlog_add_failure(const struct nixlog *log, struct str *to)
 		if (!act->text || !strstr(log->errors.p, act->text))
 			continue;
 		name = short_name(act->text);
-		str_addf(to, "last %zu lines of %s's log:\n", act->lines.n, name);
+		str_addf(to, "last lines of %s's log:\n", name);
 		for (size_t k = 0; k < act->lines.n; k++) {
 			str_adds(to, "  > ");
 			nixlog_add_clean(to, act->lines.v[k], strlen(act->lines.v[k]), log->options.colours);

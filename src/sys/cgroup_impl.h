@@ -80,6 +80,8 @@ bool cgroup_wants(const struct cgroup_limits *limits, enum cgroup_controller c);
 uint64_t cgroup_cpu_period(const struct cgroup_limits *limits);
 /* Opens the folder `below` the mount point, through no link. Descriptor or -errno. */
 int cgroup_open(const struct cgroup_host *host, const struct cgroup_mount *m, const char *below);
+/* The path of that folder for messages, printable. The caller frees. */
+char *cgroup_path(const struct cgroup_mount *m, const char *below);
 /* May this process make folders in it and move processes into those? */
 bool cgroup_writable(int dir, const char *file);
 

@@ -191,3 +191,12 @@ int cgroup_open(const struct cgroup_host *host, const struct cgroup_mount *m, co
 		return take_fd(&root);
 	return file_open_beneath(root, path, O_RDONLY | O_DIRECTORY, 0);
 }
+
+char *cgroup_path(const struct cgroup_mount *m, const char *below_dir)
+{
+	_cleanup_free_ char *path = xasprintf("%s%s%s", m->dir, *below_dir ? "/" : "", below_dir);
+	struct str s = STR_INIT;
+
+	str_add_printable(&s, path, strlen(path), false);
+	return str_take(&s);
+}

@@ -61,6 +61,7 @@ int cgroup_systemd_argv_on(const struct cgroup_host *host, const struct cgroup_l
 {
 	_cleanup_free_ char *program = find_program("systemd-run");
 	_cleanup_free_ char *manager = NULL;
+	_cleanup_free_ char *shown = NULL;
 	_cleanup_close_ int fd = -1;
 	int r = check_manager(host, e);
 
@@ -71,11 +72,11 @@ int cgroup_systemd_argv_on(const struct cgroup_host *host, const struct cgroup_l
 		return err_hint(e, "add the folder of systemd-run to PATH (it comes with systemd)");
 	}
 	manager = manager_path(host->v2.own);
+	shown = cgroup_path(&host->v2, manager);
 	fd = cgroup_open(host, &host->v2, manager);
 	if (fd < 0)
-		return err_set(e, ENOTSUP, "the cgroup of the user's systemd, %s/%s, is not there", host->v2.dir,
-			       manager);
-	r = cgroup_has_controllers(fd, manager, limits, e);
+		return err_set(e, ENOTSUP, "the cgroup of the user's systemd, %s, is not there", shown);
+	r = cgroup_has_controllers(fd, shown, limits, e);
 	if (r < 0)
 		return r;
 	strv_add_take(argv, take_ptr(program));

@@ -22,11 +22,6 @@
 /* Where v1's rmdir is EBUSY without a process to wait for: one on its way out, which tells nobody. */
 #define RETRY_MS 5
 
-static char *own_dir(const struct cgroup_mount *m)
-{
-	return xasprintf("%s%s%s", m->dir, *m->own ? "/" : "", m->own);
-}
-
 /* The folder that box folders go into, when it may be used: OWN/igloo if it is there, else OWN. */
 static int usable(const struct cgroup_host *host, const struct cgroup_mount *m)
 {
@@ -46,7 +41,7 @@ static int hint_hand_over(const struct cgroup_host *host, const struct cgroup_li
 	_cleanup_str_ struct str dirs = STR_INIT;
 
 	for (enum cgroup_controller c = 0; c < CG_COUNT; c++) {
-		_cleanup_free_ char *own = host->v1[c].own ? own_dir(&host->v1[c]) : NULL;
+		_cleanup_free_ char *own = host->v1[c].own ? cgroup_path(&host->v1[c], host->v1[c].own) : NULL;
 		_cleanup_free_ char *dir = own ? xasprintf("%s/" CGROUP_PARENT, own) : NULL;
 
 		if (!dir || !cgroup_wants(limits, c))
@@ -63,7 +58,7 @@ static int v1_refuse(const struct cgroup_host *host, const struct cgroup_limits 
 {
 	const struct cgroup_mount *m = &host->v1[c];
 	const char *name = cgroup_controller_names[c];
-	_cleanup_free_ char *dir = m->own ? own_dir(m) : NULL;
+	_cleanup_free_ char *dir = m->own ? cgroup_path(m, m->own) : NULL;
 
 	if (!dir) {
 		(void)err_set(e, ENOTSUP, "%s limit: this process's cgroup is not visible below %s", name, m->dir);
@@ -159,6 +154,13 @@ static int v1_limit(struct cgroup *cg, enum cgroup_controller c, const struct cg
 	}
 }
 
+static int refuse_set(const struct cgroup_mount *m, const char *name, int errnum, struct err **e)
+{
+	_cleanup_free_ char *own = cgroup_path(m, m->own);
+
+	return err_errno(e, errnum, "%s limit: cannot set it below %s", name, own);
+}
+
 static int v1_create(const struct cgroup_host *host, const struct cgroup_limits *limits, struct cgroup *cg,
 		     struct err **e)
 {
@@ -187,7 +189,7 @@ static int v1_create(const struct cgroup_host *host, const struct cgroup_limits 
 				       "cpu limit: %" PRIu64 ".%03" PRIu64 " processors are more than this "
 				       "session itself was given",
 				       limits->cpu_milli / 1000, limits->cpu_milli % 1000);
-		return err_errno(e, -r, "%s limit: cannot set it below %s/%s", name, host->v1[c].dir, host->v1[c].own);
+		return refuse_set(&host->v1[c], name, -r, e);
 	}
 	return 0;
 }

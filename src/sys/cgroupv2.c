@@ -84,11 +84,6 @@ static bool may_divide(int dir)
 	       cgroup_writable(dir, "cgroup.subtree_control");
 }
 
-static char *path_below(const struct cgroup_mount *m, const char *below)
-{
-	return xasprintf("%s%s%s", m->dir, *below ? "/" : "", below);
-}
-
 /* Tries `below` as the base. 0 when it may be divided, -EACCES or another -errno when not. */
 static int try_base(const struct cgroup_host *host, const char *below, bool move_away, struct place *ret)
 {
@@ -98,7 +93,7 @@ static int try_base(const struct cgroup_host *host, const char *below, bool move
 		return fd;
 	if (!may_divide(fd))
 		return -errno;
-	ret->path = path_below(&host->v2, below);
+	ret->path = cgroup_path(&host->v2, below);
 	ret->base = take_fd(&fd);
 	ret->move_away = move_away;
 	return 0;
@@ -129,7 +124,7 @@ static int find_place(const struct cgroup_host *host, struct place *ret)
 
 static int refuse(const struct cgroup_host *host, int errnum, struct err **e)
 {
-	_cleanup_free_ char *own = path_below(&host->v2, host->v2.own ? host->v2.own : "");
+	_cleanup_free_ char *own = cgroup_path(&host->v2, host->v2.own ? host->v2.own : "");
 
 	if (errnum == EROFS) {
 		(void)err_set(e, ENOTSUP, "resource limits: %s is mounted read-only", host->v2.dir);

@@ -3,10 +3,12 @@
  * a folder below /usr that is read at start. This library is made the first one that such a
  * program needs, and answers for those paths with others.
  *
- * `redirect.map` beside the library has a line "OLD NEW" for each; a folder ends in a slash.
+ * `redirect.map` beside the library has a line "OLD NEW" for each. What lies below OLD moves along.
+ * A path below /etc is left alone when it exists: that is somebody's configuration.
  */
 #define _GNU_SOURCE
 #include <alloca.h>
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,14 +24,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX_RULES = 8 };
+enum { MAX_RULES = 256 };
 
 static struct rule {
     const char *old, *new;
     size_t length;
 } rules[MAX_RULES];
 static size_t rule_count;
-static char text[8192];
+static char text[65536];
 
 __attribute__((constructor)) static void read_map(void)
 {
@@ -77,8 +79,10 @@ static const char *moved(const char *path, char buffer[PATH_MAX])
 
         if (strncmp(path, r->old, r->length) != 0)
             continue;
-        if (r->old[r->length - 1] != '/' && path[r->length] != '\0')
+        if (path[r->length] != '/' && path[r->length] != '\0')
             continue;
+        if (strncmp(path, "/etc/", 5) == 0 && syscall(SYS_faccessat, AT_FDCWD, path, F_OK) == 0)
+            return path;
         if (snprintf(buffer, PATH_MAX, "%s%s", r->new, path + r->length) < PATH_MAX)
             return buffer;
     }
@@ -159,6 +163,20 @@ ACCESS(access)
 ACCESS(eaccess)
 ACCESS(euidaccess)
 
+int fstatat(int at, const char *path, struct stat *result, int flags)
+{
+    char buffer[PATH_MAX];
+
+    return NEXT(fstatat)(at, moved(path, buffer), result, flags);
+}
+
+int fstatat64(int at, const char *path, struct stat64 *result, int flags)
+{
+    char buffer[PATH_MAX];
+
+    return NEXT(fstatat64)(at, moved(path, buffer), result, flags);
+}
+
 int faccessat(int at, const char *path, int mode, int flags)
 {
     char buffer[PATH_MAX];
@@ -171,6 +189,27 @@ int statx(int at, const char *path, int flags, unsigned mask, struct statx *resu
     char buffer[PATH_MAX];
 
     return NEXT(statx)(at, moved(path, buffer), flags, mask, result);
+}
+
+DIR *opendir(const char *path)
+{
+    char buffer[PATH_MAX];
+
+    return NEXT(opendir)(moved(path, buffer));
+}
+
+int chdir(const char *path)
+{
+    char buffer[PATH_MAX];
+
+    return NEXT(chdir)(moved(path, buffer));
+}
+
+ssize_t readlink(const char *path, char *result, size_t size)
+{
+    char buffer[PATH_MAX];
+
+    return NEXT(readlink)(moved(path, buffer), result, size);
 }
 
 char *realpath(const char *path, char *resolved)

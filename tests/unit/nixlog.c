@@ -183,13 +183,31 @@ TEST(a_failed_build)
 	nixlog_add_failure(log, &s);
 	CHECK_STR(s.p, "error: builder for '/nix/store/r7247cngr150gb26zjbsf1j0fdm5wv1x-bad-2.0.drv' failed with exit "
 		       "code 5\n"
-		       "last 2 lines of bad-2.0's log:\n  > log 3\n  > oops\n");
+		       "last lines of bad-2.0's log:\n  > log 3\n  > oops\n");
 	CHECK_STR(str_text(&said),
 		  "build[ok-1.0] line1\nbuild[ok-1.0] esc red\nbuild[bad-2.0] log 1\nbuild[bad-2.0] log 2\n"
 		  "build[bad-2.0] log 3\nbuild[bad-2.0] oops\n"
 		  "error[] error: builder for '/nix/store/r7247cngr150gb26zjbsf1j0fdm5wv1x-bad-2.0.drv' "
 		  "failed with exit code 5\n");
 	CHECK(str_starts(nixlog_text(log), "ok-1.0> line1\nok-1.0> esc red\nbad-2.0> log 1\n"));
+}
+
+/* 2.34 words it otherwise and colours more; the derivation is named all the same. */
+TEST(a_failed_build_in_newer_words)
+{
+	_cleanup_nixlog_ struct nixlog *log = start(true);
+	_cleanup_str_ struct str s = STR_INIT;
+
+	feed(log, "@nix {\"action\":\"start\",\"id\":3,\"level\":3,\"parent\":0,\"text\":\"building\",\"type\":105,"
+		  "\"fields\":[\"/nix/store/aw3sdj9yh2ihxnyqnjxi6p654xbz6czx-bad-2.0.drv\",\"\",1,1]}\n"
+		  "@nix {\"action\":\"result\",\"fields\":[\"oops\"],\"id\":3,\"type\":101}\n"
+		  "@nix {\"action\":\"stop\",\"id\":3}\n"
+		  "@nix {\"action\":\"msg\",\"level\":0,\"msg\":\"\\u001b[31;1merror:\\u001b[0m Cannot build "
+		  "'\\u001b[35;1m/nix/store/aw3sdj9yh2ihxnyqnjxi6p654xbz6czx-bad-2.0.drv\\u001b[0m'.\"}\n");
+	nixlog_add_failure(log, &s);
+	CHECK_STR(s.p, "\x1b[31;1merror:\x1b[0m Cannot build "
+		       "'\x1b[35;1m/nix/store/aw3sdj9yh2ihxnyqnjxi6p654xbz6czx-bad-2.0.drv\x1b[0m'.\x1b[0m\n"
+		       "last lines of bad-2.0's log:\n  > oops\n");
 }
 
 TEST(an_error_of_the_evaluation)

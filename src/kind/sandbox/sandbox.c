@@ -1,7 +1,7 @@
 #include "kind/sandbox/sandbox.h"
 
 #include "guest/image.h"
-#include "kind/sandbox/report.h"
+#include "sys/childreport.h"
 #include "kind/sandbox/setup.h"
 #include "kind/sandbox/view.h"
 #include "sys/fd.h"
@@ -73,7 +73,7 @@ static int start_through_view(struct kind_box *box, struct setup *s, int report,
 	if (helper < 0)
 		return err_errno(e, errno, "cannot fork");
 	s->report = close_fd(s->report);
-	r = report_wait(report, &pid, e);
+	r = childreport_wait(report, &pid, e);
 	while (waitpid(helper, &status, 0) < 0 && errno == EINTR)
 		;
 	box->pid = pid;
@@ -108,7 +108,7 @@ static int start_alone(struct kind_box *box, struct setup *s, int report, struct
 	if (r == 0 && fd_write_all(go[1], "g", 1) < 0)
 		r = err_set(e, EPIPE, "the box ended while it was being made");
 	(void)close_fd(go[1]);
-	return r < 0 ? r : report_wait(report, NULL, e);
+	return r < 0 ? r : childreport_wait(report, NULL, e);
 }
 
 static int sandbox_start(struct kind_box *box, struct err **e)

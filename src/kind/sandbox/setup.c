@@ -17,7 +17,7 @@
 #include "kind/sandbox/setup.h"
 
 #include "kind/sandbox/filter.h"
-#include "kind/sandbox/report.h"
+#include "sys/childreport.h"
 #include "kind/sandbox/rootfs.h"
 #include "sys/fd.h"
 #include "sys/file.h"
@@ -202,7 +202,7 @@ static void ATTR_NORETURN become_guest(const struct setup *s)
 
 	if (guest < 0 || report < 0 || link < 0 || null < 0) {
 		(void)err_errno(&e, errno, "cannot hand over to the guest");
-		report_fail(s->report, e);
+		childreport_fail(s->report, e);
 	}
 	for (int fd = 0; fd < 3; fd++)
 		(void)dup2(null, fd);
@@ -226,7 +226,7 @@ static void ATTR_NORETURN become_guest(const struct setup *s)
 		r = -errno;
 	}
 	(void)err_errno(&e, -r, "cannot start the guest");
-	report_fail(REPORT, e);
+	childreport_fail(REPORT, e);
 }
 
 static int fill_root(const struct setup *s, const int *sources, int root, struct err **e)
@@ -277,7 +277,7 @@ void setup_box(const struct setup *s, const int *sources)
 	if (r == 0 && s->box->spec->network == BOX_NET_NONE)
 		r = loopback_up(&e);
 	if (r < 0)
-		report_fail(s->report, e);
+		childreport_fail(s->report, e);
 	become_guest(s);
 }
 
@@ -291,27 +291,27 @@ void setup_through_view(const struct setup *s)
 	/* Groups such as docker's would follow the box to whatever is shared with it; only root can shed them. */
 	if (geteuid() == 0 && setgroups(0, NULL) < 0) {
 		(void)err_errno(&e, errno, "cannot drop supplementary groups");
-		report_fail(s->report, e);
+		childreport_fail(s->report, e);
 	}
 	r = ns_join(s->view->userns, CLONE_NEWUSER);
 	if (r == 0 && unshare(CLONE_NEWNS) < 0)
 		r = -errno;
 	if (r < 0) {
 		(void)err_errno(&e, -r, "cannot enter the slot's view");
-		report_fail(s->report, e);
+		childreport_fail(s->report, e);
 	}
 	r = setup_sources(s->box->spec, &sources, &e);
 	if (r == 0 && (r = ns_join(s->view->mntns, CLONE_NEWNS)) < 0)
 		(void)err_errno(&e, -r, "cannot enter the slot's view");
 	if (r < 0)
-		report_fail(s->report, e);
+		childreport_fail(s->report, e);
 	pid = ns_fork(setup_namespaces(s->box->spec) | CLONE_PARENT, NULL);
 	if (pid == 0)
 		setup_box(s, sources);
 	if (pid < 0) {
 		(void)err_errno(&e, -pid, "cannot make the box's namespaces");
-		report_fail(s->report, e);
+		childreport_fail(s->report, e);
 	}
-	report_pid(s->report, pid);
+	childreport_pid(s->report, pid);
 	_exit(0);
 }

@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "box/dirs.h"
 #include "box/spec.h"
-#include "kind/sandbox/report.h"
+#include "sys/childreport.h"
 #include "kind/sandbox/rootfs.h"
 #include "sys/fd.h"
 #include "sys/file.h"
@@ -164,13 +164,13 @@ static void ATTR_NORETURN keeper_run(struct keeper *k)
 	if (r == 0)
 		r = keeper_extras(root, &e);
 	if (r < 0)
-		report_fail(k->report, e);
+		childreport_fail(k->report, e);
 	userns = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
 	mntns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (userns < 0 || mntns < 0 || null < 0 || (r = mnt_pivot(root)) < 0) {
 		(void)err_errno(&e, r < 0 ? -r : errno, "cannot make the slot's view");
-		report_fail(k->report, e);
+		childreport_fail(k->report, e);
 	}
 	for (int fd = 0; fd < 3; fd++)
 		(void)dup2(null, fd);
@@ -252,7 +252,7 @@ static int keeper_start(struct slot *slot, const struct hostpaths *set, const st
 	if (r == 0 && fd_write_all(go[1], "g", 1) < 0)
 		r = err_set(e, EPIPE, "the view's keeper ended early");
 	if (r == 0)
-		r = report_wait(report[0], NULL, e);
+		r = childreport_wait(report[0], NULL, e);
 	if (r < 0) {
 		(void)kill(pid, SIGKILL);
 		(void)waitpid(pid, NULL, 0);
@@ -289,7 +289,7 @@ static void ATTR_NORETURN extend_run(int userns, int mntns, const struct hostpat
 		r = rootfs_add_store_path(store, paths[i].path, sources[i]);
 	if (r < 0) {
 		(void)err_errno(&e, -r, "cannot mount new store paths into a running box");
-		report_fail(report, e);
+		childreport_fail(report, e);
 	}
 	_exit(0);
 }
@@ -317,7 +317,7 @@ int view_extend(pid_t pid, const struct hostpath *paths, size_t n, struct err **
 		extend_run(userns, mntns, paths, n, report[1]);
 	}
 	(void)close(report[1]);
-	r = helper < 0 ? err_errno(e, errno, "cannot fork") : report_wait(report[0], NULL, e);
+	r = helper < 0 ? err_errno(e, errno, "cannot fork") : childreport_wait(report[0], NULL, e);
 	(void)close(report[0]);
 	while (helper > 0 && waitpid(helper, NULL, 0) < 0 && errno == EINTR)
 		;

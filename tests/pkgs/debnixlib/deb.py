@@ -13,12 +13,16 @@ import tarfile
 from . import elf
 from .util import Failure, write_atomic
 
-FORMAT = 5  # raise it when the facts below change
+FORMAT = 6  # raise it when the facts below change
 UNWANTED = ("share/doc/", "share/doc-base/", "share/lintian/", "share/bug/", "share/linda/")
 TEXT_LIMIT = 256 * 1024
 # Text files whose absolute paths are worth rewriting, beside scripts.
 TEXT_NAMES = re.compile(r"\.(pc|la|cmake|so|desktop|service|conf)$|(^|/)[^/.]*-config$")
 ABSOLUTE = re.compile(rb"(?<![A-Za-z0-9_.}$/~*%@-])/(?:usr|bin|sbin|lib|lib64|etc)(?:/[A-Za-z0-9_.+@-]+)+")
+# The same inside programs, as the start of a string.
+COMPILED = re.compile(rb"(?<![A-Za-z0-9_.}$/~*%@-])/(?:usr/(?:share|lib|libexec|bin)|lib/terminfo"
+                      rb"|bin|etc)(?:/[A-Za-z0-9_.+@-]+)+")
+COMPILED_LIMIT = 400
 
 
 def normal(path):
@@ -77,7 +81,11 @@ def describe_file(data, name, executable):
     """The facts about one regular file; {} for plain data."""
     if data[:4] == b"\x7fELF":
         facts = elf.parse(data)
-        return {"elf": facts} if facts else {}
+        if facts is None:
+            return {}
+        found = sorted({"/".join(m.group().decode().split("/")[:7])
+                        for m in COMPILED.finditer(data)})
+        return {"elf": facts, "compiled": found[:COMPILED_LIMIT]} if found else {"elf": facts}
     facts = {}
     if data[:2] == b"#!":
         facts["shebang"] = data[2:data.find(b"\n") if b"\n" in data[:512] else 128] \

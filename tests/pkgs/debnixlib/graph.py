@@ -4,9 +4,10 @@ A group is one Debian package, or several that only work in one place: those tha
 other in a circle, and those that share a private folder (lib/chromium, lib/gcc/…).
 """
 
+import os
 import re
 
-from . import deb
+from . import deb, special
 from .util import say
 
 # Nothing in a store path needs these: they configure a system, or are there on every Debian.
@@ -60,6 +61,9 @@ class Group:
         self.depends = []   # groups, direct
         self.closure = []   # groups, nearest first, without this one
         self.files = {}     # path -> facts, as in deb.analyse()
+        self.linked = []    # groups whose libraries its programs load
+        self.mentions = None  # paths its libraries mention, see plan.py
+        self.offers = set()  # programs of others that it links
 
     def __repr__(self):
         return f"<{self.name}>"
@@ -236,6 +240,8 @@ def _finish(group, facts, roots):
             if entry["type"] != "d" or path not in group.files:
                 group.files[path] = entry
         alternatives += known["alternatives"]
+    alternatives += [(link, os.path.basename(link), target)
+                     for link, target in special.alternatives(group).items()]
     for link, name, target in alternatives:
         if deb.normal(target) in group.files:
             for path in (deb.normal(link), "etc/alternatives/" + name):

@@ -13,8 +13,13 @@ from .deb import normal
 from .graph import recompute_closure
 
 # Folders that belong to everybody: a mention of one is not a reference to a package.
-COMMON = re.compile(r"(bin|lib|lib64|libexec|share|include|etc|local|var|run|opt)?$"
-                    r"|lib/[a-z0-9_]+-linux-gnu[a-z0-9]*$|(etc|share|lib|include)/[^/]+$")
+COMMON = re.compile(
+    r"(bin|lib|lib64|libexec|share|include|etc|local|var|run|opt)?$"
+    r"|lib/[a-z0-9_]+-linux-gnu[a-z0-9]*$|lib/(ssl|locale|locale/.*|udev|systemd|python3)$"
+    r"|(share|include)/(locale|man|info|applications|icons|pixmaps|fonts|perl5|X11|mime|themes"
+    r"|sounds|metainfo|ca-certificates|zoneinfo|dbus-1|glib-2.0|pkgconfig|aclocal|menu)$"
+    r"|etc/(ssl|ssl/.*|default|init.d|pam.d|security|cron.*|profile.d|logrotate.d|alternatives"
+    r"|skel|X11|dbus-1|systemd|apparmor.d|bash_completion.d|network|localtime)$")
 PERL_FOLDERS = re.compile(r"(share/perl5|lib/[^/]+/perl5/[\d.]+)/")
 PYTHON_FOLDER = re.compile(r"lib/python3/dist-packages/")
 # Interpreters that scripts may use without a dependency, because every Debian has them.
@@ -81,6 +86,7 @@ class Plan:
         self.group, self.machine = group, elf.MACHINES.get(arch)
         self.inputs, self.lines = [], []
         self.redirects, self.redirected = {}, []
+        self.loads = {}     # program or library -> groups whose libraries it needs
 
     # -- looking things up ---------------------------------------------------------------------
 
@@ -133,12 +139,15 @@ class Plan:
     def write(self):
         """The whole script."""
         self.programs()
+        self.linked()
         self.symlinks()
         self.scripts()
         self.texts()
         self.sonames()
+        self.metapackage()
         self.propagate()
         self.shells()
+        self.compiled()
         mark = len(self.lines)
         special.apply(self)
         # Before a special case moves a program away.
@@ -171,8 +180,11 @@ class Plan:
             if folder.startswith("/"):
                 declared.append(normal(folder))
         result = []
+        loads = self.loads.setdefault(path, [])
 
         def put(group, folder):
+            if group not in loads:
+                loads.append(group)
             word = f"{self.ref(group)}/{folder}"
             if word not in result:
                 result.append(word)
@@ -197,6 +209,11 @@ class Plan:
                     if re.fullmatch(r"lib/[^/]+-linux-gnu[^/]*", folder):
                         put(group, folder)
         return result
+
+    def linked(self):
+        """Remember whose libraries the group's programs load, directly or not."""
+        seen = {id(g): g for step in self.inputs for g in (step, *step.linked)}
+        self.group.linked = list(seen.values())
 
     def symlinks(self):
         """Links that left the package, or that hoisting /usr has bent."""
@@ -255,11 +272,20 @@ class Plan:
 
     def rewrite(self, token):
         """The store's form of a path mentioned in a text; the longest part that is known."""
+        found = self.known_part(token)
+        return f"{self.ref(found[0])}/{found[1]}{found[2]}" if found else None
+
+    def known_part(self, token):
+        """(group, its path, the rest) for the longest part of a path that one group owns."""
         known, rest = normal(token), ""
         while known and not COMMON.match(known):
-            group = self.owner(known)
-            if group:
-                return f"{self.ref(group)}/{known}{rest}"
+            holders = [g for g in (self.group, *self.group.closure) if known in g.files]
+            if holders:
+                # A folder that several groups fill can be none of theirs, unless it is ours.
+                if holders[0].files[known]["type"] != "d" or len(holders) == 1 \
+                        or holders[0] is self.group:
+                    return holders[0], known, rest
+                return None
             known, _, tail = known.rpartition("/")
             rest = f"/{tail}{rest}"
         return None
@@ -297,6 +323,27 @@ class Plan:
             self.redirects["/bin/sh"] = f"{self.ref(shell)}/bin/sh"
             self.redirected += programs
 
+    def compiled(self):
+        """Paths compiled into the group's programs, or into the libraries they load."""
+        if "libc6" in self.group.names:
+            return
+        found = {}
+        for path, entry in sorted(self.group.files.items()):
+            if path not in self.loads or "interp" not in entry["elf"] or not entry.get("x") \
+                    or ".so" in path:
+                continue
+            mentioned = dict(_mentions(self.group, [path]))
+            for step in self.loads[path]:
+                for group in (step, *step.linked):
+                    mentioned |= _library_mentions(group)
+            if mentioned:
+                found |= mentioned
+                self.redirected.append(path)
+        for old in sorted(found):
+            holder, path = found[old]
+            if found.get(os.path.dirname(old)) != (holder, os.path.dirname(path)):
+                self.redirects[old] = f"{self.ref(holder)}/{path}"
+
     def redirections(self):
         """What redirect.c is to do for this group's programs."""
         if not self.redirects:
@@ -305,6 +352,17 @@ class Plan:
                  for old, new in sorted(self.redirects.items())]
         files = sorted(set(self.redirected))
         return [*lines, " ".join(("redirect", *map(quote, files)))]
+
+    def metapackage(self):
+        """A package that only depends on others offers their programs."""
+        if any(entry["type"] != "d" and not path.startswith("share/")
+               for path, entry in self.group.files.items()):
+            return
+        for group in self.group.depends:
+            programs = {p for p in group.files if re.fullmatch(r"bin/[^/]+", p)} | group.offers
+            for path in sorted(programs - self.group.offers):
+                self.group.offers.add(path)
+                self.add("link", f"{self.ref(group)}/{path}", path)
 
     def propagate(self):
         """Headers and modules need those of their dependencies: nix-support, as in nixpkgs."""
@@ -317,6 +375,27 @@ class Plan:
                        and not {"libc6-dev", "gcc-12", "libc6"} & set(g.names)]
             if targets:
                 self.add("propagate", *map(self.ref, targets))
+
+
+def _mentions(group, paths):
+    """{compiled-in path: (holder, path below its $out)} for some ELF files of a group."""
+    view, result = Plan(group, None), {}
+    for token in sorted({t for path in paths for t in group.files[path].get("compiled", ())}):
+        if re.match(r"(/usr)?/bin/(ba|da)?sh$", token):
+            continue
+        found = view.known_part(token)
+        if found:
+            holder, known, rest = found
+            result[token[:len(token) - len(rest)]] = (holder, known)
+    return result
+
+
+def _library_mentions(group):
+    """The same for a group's libraries; what libc itself opens cannot be redirected."""
+    if group.mentions is None:
+        group.mentions = {} if "libc6" in group.names else _mentions(
+            group, [p for p, e in group.files.items() if "elf" in e and "interp" not in e["elf"]])
+    return group.mentions
 
 
 def _library_index(group):

@@ -47,16 +47,17 @@ def write(apt, folder):
 
 def write_redirect(source, folder, archs, host):
     """Compile the redirection library for each architecture that we have a compiler for."""
-    os.makedirs(folder, exist_ok=True)
     for arch in archs:
+        os.makedirs(os.path.join(folder, arch))
         compiler = COMPILERS.get(arch, "")
         if arch == host:
             install_on_host("gcc", "gcc")
             compiler = "gcc"
         if not shutil.which(compiler):
-            say(f"no compiler for {arch}: programs that need redirection will not run there")
+            say(f"no {compiler or 'compiler'}: {arch} programs go without redirect.c")
+            open(os.path.join(folder, arch, "none"), "w").close()
             continue
-        target = os.path.join(folder, f"{arch}.so")
+        target = os.path.join(folder, arch, "redirect.so")
         done = subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-s", "-Wl,--build-id=none",
                                "-o", target, source])
         if done.returncode != 0:

@@ -1,6 +1,7 @@
 """The few packages that need more than their files: what Debian's maintainer scripts would have
 done, and programs whose compiled-in paths have to be told where they are now."""
 
+import fnmatch
 import re
 
 KEEP = re.compile(r"lib(64)?/([^/]+/)?ld(-linux[^/]*|64)?[-.0-9]*\.so[.0-9]*$|lib/debug/")
@@ -87,9 +88,33 @@ def certificates(plan):
 
 def node(plan):
     """Debian's node reads parts of itself from /usr/share/nodejs when it starts."""
-    plan.redirects["/usr/share/nodejs/"] = "$out/share/nodejs/"
+    plan.redirects["/usr/share/nodejs"] = "$out/share/nodejs"
     plan.redirected.append("bin/node")
     plan.use_shell(["bin/node"])
+
+
+# Alternatives whose registration a maintainer script computes: package -> [(link, target)].
+ALTERNATIVES = {
+    r"php(\d+\.\d+)-cli": [("bin/php", r"bin/php\1")],
+    r"tigervnc-standalone-server": [("bin/Xvnc", "bin/Xtigervnc"),
+                                    ("bin/vncserver", "bin/tigervncserver")],
+    r"openjdk-(\d+)-(jre|jdk)-headless": [("bin/*", r"lib/jvm/java-\1-openjdk-*/bin/*")],
+    r"postgresql-(client-)?(\d+)": [("bin/*", r"lib/postgresql/\2/bin/*")],
+}
+
+
+def alternatives(group):
+    """{link: target} of the table above; `bin/*` takes every program that matches."""
+    result = {}
+    for name in group.names:
+        for pattern, pairs in ALTERNATIVES.items():
+            match = re.fullmatch(pattern, name)
+            for link, target in pairs if match else ():
+                wanted = match.expand(target)
+                for path in sorted(group.files):
+                    if fnmatch.fnmatchcase(path, wanted):
+                        result[link.replace("*", path.rpartition("/")[2])] = path
+    return result
 
 
 TABLE = {

@@ -8,11 +8,11 @@
     seed = source ./seed "debnix-seed";
     support = source ./support "debnix-support";
     stdenvSupport = source ./stdenv "debnix-stdenv";
-    redirect = source ./redirect "debnix-redirect";
     targets = builtins.fromJSON (builtins.readFile ./targets.json);
 
     forTarget = target: import ./packages.nix {
-      inherit seed support stdenvSupport redirect source;
+      inherit seed support stdenvSupport source;
+      redirect = source (./redirect + "/${target}") "debnix-redirect";
       inherit (targets) buildSystem;
       folder = ./targets + "/${target}";
     };

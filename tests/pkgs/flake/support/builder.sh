@@ -123,7 +123,7 @@ certificates() {
     ln -s ca-certificates.crt etc/ssl/certs/ca-bundle.crt
 }
 
-# redirect_map OLD NEW: for the programs below; a folder ends in a slash.
+# redirect_map OLD NEW: for the programs below.
 redirect_map() {
     mkdir -p lib/debnix
     echo "$1 $2" >>lib/debnix/redirect.map
@@ -131,9 +131,9 @@ redirect_map() {
 
 # redirect FILE…: these programs find the paths of redirect_map at their new places.
 redirect() {
-    library=$redirect/$arch.so
+    library=$redirect/redirect.so
     if [ ! -f "$library" ]; then
-        echo "debnix: no redirection library for $arch: $*" >&2
+        echo "debnix: no redirection library: $*" >&2
         rm -r lib/debnix
         return 0
     fi

@@ -1,4 +1,4 @@
-#include "kind/sandbox/report.h"
+#include "sys/childreport.h"
 
 #include "sys/fd.h"
 
@@ -14,7 +14,7 @@ struct report {
 	char hints[1024];
 };
 
-void report_fail(int fd, const struct err *e)
+void childreport_fail(int fd, const struct err *e)
 {
 	struct report report = {.errnum = e ? err_number(e) : EIO};
 
@@ -24,14 +24,14 @@ void report_fail(int fd, const struct err *e)
 	_exit(1);
 }
 
-void report_pid(int fd, pid_t pid)
+void childreport_pid(int fd, pid_t pid)
 {
 	const struct report report = {.pid = pid};
 
 	(void)fd_write_all(fd, &report, sizeof(report));
 }
 
-int report_wait(int fd, pid_t *ret_pid, struct err **e)
+int childreport_wait(int fd, pid_t *ret_pid, struct err **e)
 {
 	for (;;) {
 		struct report report;
@@ -43,7 +43,7 @@ int report_wait(int fd, pid_t *ret_pid, struct err **e)
 			if (n < 0 && errno == EINTR)
 				continue;
 			if (n < 0)
-				return err_errno(e, errno, "cannot read what became of the box");
+				return err_errno(e, errno, "cannot read what became of a child process");
 			if (n == 0)
 				break;
 			have += (size_t)n;
@@ -51,7 +51,7 @@ int report_wait(int fd, pid_t *ret_pid, struct err **e)
 		if (have == 0)
 			return 0;
 		if (have < sizeof(report))
-			return err_set(e, EPIPE, "the box ended while it was being made");
+			return err_set(e, EPIPE, "the process ended early");
 		if (report.errnum == 0) {
 			if (ret_pid)
 				*ret_pid = report.pid;

@@ -1,0 +1,30 @@
+/* The environment of a flake's dev shell, from its record or by asking Nix inside a box. */
+#ifndef IGLOO_BOX_ENVIRONMENT_H
+#define IGLOO_BOX_ENVIRONMENT_H
+
+#include "base/err.h"
+#include "box/kind.h"
+#include "nix/record.h"
+#include "nix/source.h"
+
+/* What is asked for; all pointers are the caller's. */
+struct environment_query {
+	const struct kind *kind;
+	const struct source *source;
+	const char *shell;             /* name of the dev shell */
+	bool offline;                  /* no network while resolving */
+	bool refresh;                  /* evaluate even if the record is good */
+	const struct box_share *shares; /* further folders of the host that evaluation may read */
+	size_t nshares;
+};
+
+/* Gets the record: read when nothing that evaluation could have read has changed and all its store paths are there,
+ * else made anew. `why` (may be NULL) collects what made it evaluate again, one printable line each; empty for a
+ * warm start. */
+int environment_open(struct slot *slot, const struct environment_query *q, struct env_record *ret, struct strv *why,
+		     struct err **e);
+
+/* The platform Nix calls this machine, "x86_64-linux". */
+const char *environment_platform(void);
+
+#endif
