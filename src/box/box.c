@@ -308,6 +308,21 @@ int box_extend_all(const char *slot_id, const struct hostpath *paths, size_t n, 
 	return r;
 }
 
+char *box_using_slot(const char *slot_id)
+{
+	struct box_info *list = NULL;
+	char *name = NULL;
+	size_t n = 0;
+
+	if (box_list(&list, &n, NULL) < 0)
+		return NULL;
+	for (size_t i = 0; i < n && !name; i++)
+		if (list[i].running && list[i].slot && strcmp(list[i].slot, slot_id) == 0)
+			name = xstrdup(list[i].name);
+	box_list_free(list, n);
+	return name;
+}
+
 int box_connect(const char *name, struct err **e)
 {
 	struct box_info info = {0};

@@ -77,6 +77,9 @@ int box_open_file(const char *name, const char *file, int flags, struct err **e)
 /* Waits until each running box of the slot is reachable, and calls kind->extend on it. */
 int box_extend_all(const char *slot_id, const struct hostpath *paths, size_t n, struct err **e);
 
+/* The name of some running box of the slot, NULL when there is none; the caller frees it. */
+char *box_using_slot(const char *slot_id);
+
 /* Connects to a running box's supervisor. Returns the socket. */
 int box_connect(const char *name, struct err **e);
 

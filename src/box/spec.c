@@ -40,14 +40,10 @@ static int check_target(const char *target, struct err **e)
 	return 0;
 }
 
-int box_spec_add_share(struct box_spec *spec, const char *source, const char *target, bool read_only, struct err **e)
+static int add_share(struct box_spec *spec, const char *source, const char *target, bool read_only, struct err **e)
 {
 	struct stat st;
-	int r;
 
-	r = check_target(target, e);
-	if (r < 0)
-		return r;
 	if (stat(source, &st) < 0)
 		return err_errno(e, errno, "cannot share '%s'", source);
 	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
@@ -61,6 +57,18 @@ int box_spec_add_share(struct box_spec *spec, const char *source, const char *ta
 		.ino = st.st_ino,
 	};
 	return 0;
+}
+
+int box_spec_add_share(struct box_spec *spec, const char *source, const char *target, bool read_only, struct err **e)
+{
+	int r = check_target(target, e);
+
+	return r < 0 ? r : add_share(spec, source, target, read_only, e);
+}
+
+int box_spec_add_own_share(struct box_spec *spec, const char *source, const char *target, struct err **e)
+{
+	return add_share(spec, source, target, false, e);
 }
 
 void box_spec_add_pin(struct box_spec *spec, const char *path, bool read_only)

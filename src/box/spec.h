@@ -76,6 +76,8 @@ struct box_spec {
 	bool detached;
 };
 
+/* The same for igloo's own folders, writable and anywhere in the box. */
+int box_spec_add_own_share(struct box_spec *spec, const char *source, const char *target, struct err **e);
 void box_spec_add_pin(struct box_spec *spec, const char *path, bool read_only);
 void box_spec_release(struct box_spec *spec);
 /* Adds a share after looking at its source. */

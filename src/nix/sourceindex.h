@@ -23,9 +23,10 @@ struct sourceindex {
 /* Checks `s` against the index `cache_name` in the folder `cache_dirfd` (one per flake_dir), and renews
  * that file when there is something to renew; a missing, damaged or foreign one is made anew, one that
  * cannot be written is not an error. The key holds for the moment of the call only: who evaluates checks
- * before and after, and keeps the result when both keys are equal. What does not lie in the source (the
- * system, nix.conf, the git configuration of the home where Nix runs, registries, an impure evaluation's environment,
- * unlocked inputs) is the caller's to add. Fails when a part of the source cannot be read, or git fails. */
+ * before and after, and keeps the result when both keys are equal. What does not lie in the source is the
+ * caller's to add: the system, nix.conf, registries, the git configuration of the home where Nix runs, an
+ * impure evaluation's environment, unlocked inputs. Fails when a part of the source cannot be read, or git
+ * fails. */
 int sourceindex_check(const struct source *s, int cache_dirfd, const char *cache_name, struct sourceindex *ret,
 		      struct err **e);
 void sourceindex_release(struct sourceindex *x);

@@ -13,14 +13,14 @@ import tarfile
 from . import elf
 from .util import Failure, write_atomic
 
-FORMAT = 6  # raise it when the facts below change
+FORMAT = 8  # raise it when the facts below change
 UNWANTED = ("share/doc/", "share/doc-base/", "share/lintian/", "share/bug/", "share/linda/")
 TEXT_LIMIT = 256 * 1024
 # Text files whose absolute paths are worth rewriting, beside scripts.
-TEXT_NAMES = re.compile(r"\.(pc|la|cmake|so|desktop|service|conf)$|(^|/)[^/.]*-config$")
-ABSOLUTE = re.compile(rb"(?<![A-Za-z0-9_.}$/~*%@-])/(?:usr|bin|sbin|lib|lib64|etc)(?:/[A-Za-z0-9_.+@-]+)+")
+TEXT_NAMES = re.compile(r"\.(pc|la|cmake|so|desktop|service|conf)$|(^|/)[^/.]*(-config|rc)$")
+ABSOLUTE = re.compile(rb"(?:(?<=file://)|(?<![A-Za-z0-9_.}$/~*%@-]))/(?:usr|bin|sbin|lib|lib64|etc)(?:/[A-Za-z0-9_.+@-]+)+")
 # The same inside programs, as the start of a string.
-COMPILED = re.compile(rb"(?<![A-Za-z0-9_.}$/~*%@-])/(?:usr/(?:share|lib|libexec|bin)|lib/terminfo"
+COMPILED = re.compile(rb"(?:(?<=file://)|(?<![A-Za-z0-9_.}$/~*%@-]))/(?:usr/(?:share|lib|libexec|bin)|lib/terminfo"
                       rb"|bin|etc)(?:/[A-Za-z0-9_.+@-]+)+")
 COMPILED_LIMIT = 400
 
@@ -71,10 +71,27 @@ def unpack(parts, prefix):
     raise Failure(f"no {prefix} in the package")
 
 
-def alternatives(script):
-    """[(link, name, target)] that a postinst registers in plain words."""
+def unroll(script):
+    """A shell script with its plain assignments and `for x in words` loops written out."""
+
+    def substitute(text, name, value):
+        return re.sub(r"\$(?:%s\b|\{%s\})" % (name, name), lambda _: value, text)
+
+    def loop(match):
+        name, words, body = match.groups()
+        return "\n".join(substitute(body, name, word) for word in words.split())
+
     script = re.sub(r"\\\n", " ", script)
-    return re.findall(r"--(?:install|slave)\s+(/[^\s$]+)\s+([^\s$]+)\s+(/[^\s$]+)", script)
+    for name, value in re.findall(r"^\s*(\w+)=([\w/.+-]+)\s*$", script, re.M):
+        script = substitute(script, name, value)
+    return re.sub(r"\bfor\s+(\w+)\s+in\s+([^;\n$`]+?)\s*[;\n]\s*do\b(.*?)\bdone\b", loop, script,
+                  flags=re.S)
+
+
+def alternatives(script):
+    """[(link, name, target)] that a postinst registers in words we can follow."""
+    return re.findall(r"--(?:install|slave)\s+(/[^\s$`]+)\s+([^\s$`]+)\s+(/[^\s$`]+)",
+                      unroll(script))
 
 
 def describe_file(data, name, executable):

@@ -193,6 +193,12 @@ def merge(chosen, edges, facts):
         for name in names[1:]:
             union(names[0], name)
     # A -dev package only refers to its library; together they would drag in a compiler.
+    # Programs that look for their data beside themselves.
+    for name in sorted(chosen):
+        for target in edges[name]:
+            if re.search(r"-(data|common|runtime)$", target) \
+                    and source(chosen[name]) == source(chosen[target]):
+                union(name, target)
     folders = {name: set() if name.endswith(("-dev", "-dbg")) else private_folders(facts[name])
                for name in chosen}
     for name in sorted(chosen):
@@ -229,7 +235,8 @@ def _finish(group, facts, roots):
     """Name the group, order its closure, and lay its packages' files over each other."""
     primary = next((n for n in PRIMARY if n in group.names), None) \
         or next((n for n in roots if n in group.names), None) \
-        or min(group.names, key=lambda n: (len(n), n))
+        or min(group.names, key=lambda n: (n.endswith(("-data", "-common", "-runtime")),
+                                           n.startswith("lib"), len(n), n))
     group.name = primary
     group.version = next(p["Version"] for p in group.packages if p["Package"] == primary)
     recompute_closure(group)
@@ -240,7 +247,7 @@ def _finish(group, facts, roots):
             if entry["type"] != "d" or path not in group.files:
                 group.files[path] = entry
         alternatives += known["alternatives"]
-    alternatives += [(link, os.path.basename(link), target)
+    alternatives += [("/" + link, os.path.basename(link), "/" + target)
                      for link, target in special.alternatives(group).items()]
     for link, name, target in alternatives:
         if deb.normal(target) in group.files:

@@ -384,7 +384,9 @@ def _mentions(group, paths):
         if re.match(r"(/usr)?/bin/(ba|da)?sh$", token):
             continue
         found = view.known_part(token)
-        if found:
+        # A single file in /etc is a machine's setting, not part of a program.
+        if found and not (re.fullmatch("etc/[^/]+", found[1])
+                          and found[0].files[found[1]]["type"] != "d"):
             holder, known, rest = found
             result[token[:len(token) - len(rest)]] = (holder, known)
     return result

@@ -86,6 +86,11 @@ def certificates(plan):
     plan.lines.append("certificates")
 
 
+def chromium(plan):
+    """Its script puts this path together from parts."""
+    plan.lines.append("replace bin/chromium 's|/usr/lib/$APPNAME|'\"$out\"'/lib/$APPNAME|g'")
+
+
 def node(plan):
     """Debian's node reads parts of itself from /usr/share/nodejs when it starts."""
     plan.redirects["/usr/share/nodejs"] = "$out/share/nodejs"
@@ -95,7 +100,6 @@ def node(plan):
 
 # Alternatives whose registration a maintainer script computes: package -> [(link, target)].
 ALTERNATIVES = {
-    r"php(\d+\.\d+)-cli": [("bin/php", r"bin/php\1")],
     r"tigervnc-standalone-server": [("bin/Xvnc", "bin/Xtigervnc"),
                                     ("bin/vncserver", "bin/tigervncserver")],
     r"openjdk-(\d+)-(jre|jdk)-headless": [("bin/*", r"lib/jvm/java-\1-openjdk-*/bin/*")],
@@ -124,6 +128,7 @@ TABLE = {
     "dash": ([], dash),
     "bash": ([], bash),
     "ca-certificates": ([], certificates),
+    "chromium": ([], chromium),
     "libnode108": (["dash"], node),
 }
 

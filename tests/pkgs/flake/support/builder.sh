@@ -53,7 +53,7 @@ paths() {
     program=
     while [ $# -gt 0 ]; do
         old=$(printf %s "$1" | sed 's/[].[*^$\|]/\\&/g')
-        step="s|\\(^\\|[^A-Za-z0-9_.}\$/~*%@-]\\)$old\\(\$\\|[^A-Za-z0-9_.@+-]\\)|\\1$(quote_new "$2")\\2|g"
+        step="s|\\(^\\|file://\\|[^A-Za-z0-9_.}\$/~*%@-]\\)$old\\(\$\\|[^A-Za-z0-9_.@+-]\\)|\\1$(quote_new "$2")\\2|g"
         program="$program$step;$step;" # twice: neighbours share the character between them
         shift 2
     done

@@ -1,0 +1,178 @@
+#include "box/nixbox.h"
+
+#include "base/log.h"
+#include "box/capture.h"
+#include "sys/file.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { OUTPUT_MAX = 64 << 20, QUIET_MS = 1000 };
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_BOOTTIME, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void on_text(void *arg, enum nixlog_kind kind, const char *name, const char *text)
+{
+	(void)arg;
+	if (log_level() < LOG_VERBOSE)
+		return;
+	if (kind == NIXLOG_BUILD)
+		log_verbose("%s> %s", name, text);
+	else
+		log_verbose("nix: %s", text);
+}
+
+void nixbox_init(struct nixbox *n, struct slot *slot, const struct environment_query *q, const struct toolchain *tools)
+{
+	const struct nixlog_options options = {.on_text = on_text};
+
+	*n = (struct nixbox){.slot = slot, .query = q, .tools = tools, .doing = "evaluating"};
+	n->log = nixlog_new(&options);
+	n->begun_ms = now_ms();
+}
+
+static void clear_line(struct nixbox *n)
+{
+	if (n->progress)
+		(void)!write(STDERR_FILENO, "\r\033[K", 4);
+	n->progress = false;
+}
+
+void nixbox_release(struct nixbox *n)
+{
+	clear_line(n);
+	nixlog_free(n->log);
+	n->log = NULL;
+}
+
+/* Only on a terminal, only for what lasts, and not between the lines of -v. */
+static void show_progress(struct nixbox *n)
+{
+	_cleanup_str_ struct str line = STR_INIT;
+	int64_t ms = now_ms() - n->begun_ms;
+
+	if (log_level() != LOG_NORMAL || ms < QUIET_MS || !isatty(STDERR_FILENO))
+		return;
+	str_adds(&line, "\r\033[Kigloo: ");
+	nixlog_add_summary(n->log, &line);
+	str_addf(&line, " [%llds]", (long long)(ms / 1000));
+	(void)!write(STDERR_FILENO, line.p, line.len);
+	n->progress = true;
+}
+
+static void on_stderr(void *arg, const char *bytes, size_t n)
+{
+	struct nixbox *box = arg;
+
+	if (n > 0)
+		nixlog_feed(box->log, bytes, n);
+	show_progress(box);
+}
+
+void nixbox_env(const struct toolchain *tools, struct strv *env)
+{
+	static const char *const passed[] = {"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY",
+					     "NO_PROXY",   "all_proxy",	  "ALL_PROXY"};
+
+	strv_addf(env, "PATH=%s:%s", tools->nix_bin, tools->git_bin);
+	strv_add(env, "HOME=" BOX_HOME);
+	strv_add(env, "USER=" BOX_USER);
+	strv_add(env, "TMPDIR=/tmp");
+	strv_add(env, "NIX_REMOTE=local");
+	strv_add(env, "NIX_SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt");
+	strv_add(env, "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt");
+	/* The repository belongs to the box's user; git asks again where the user's own files are another's. */
+	strv_add(env, "GIT_CONFIG_NOSYSTEM=1");
+	for (size_t i = 0; i < ARRAY_SIZE(passed); i++)
+		if (str_has(getenv(passed[i])))
+			strv_env_set(env, passed[i], getenv(passed[i]));
+}
+
+static int fill_spec(struct nixbox *n, unsigned flags, struct box_spec *spec, struct err **e)
+{
+	const struct environment_query *q = n->query;
+	_cleanup_free_ char *cache = xasprintf("%s/cache", n->slot->path);
+	int r;
+
+	spec->workspace = xstrdup(q->source->repo_dir);
+	spec->slot = xstrdup(n->slot->id);
+	spec->mode = BOX_READ_ONLY;
+	spec->network = (flags & NIXBOX_NETWORK) && !q->offline ? BOX_NET_HOST : BOX_NET_NONE;
+	spec->ephemeral = true;
+	r = box_spec_add_share(spec, q->source->repo_dir, q->source->repo_dir, true, e);
+	if (r == 0 && q->source->is_git && !str_starts(q->source->common_dir, q->source->repo_dir))
+		r = box_spec_add_share(spec, q->source->common_dir, q->source->common_dir, true, e);
+	for (size_t i = 0; i < q->nshares && r == 0; i++)
+		r = box_spec_add_share(spec, q->shares[i].source, q->shares[i].target, true, e);
+	if (r == 0)
+		r = box_spec_add_own_share(spec, cache, BOX_HOME "/.cache", e);
+	return r;
+}
+
+/* Nix's own words are the error; igloo's come only where it has none. */
+static int nix_failed(struct nixbox *n, char *const *argv, int status, struct err **e)
+{
+	_cleanup_str_ struct str words = STR_INIT;
+	const char *text = nixlog_text(n->log);
+	int r;
+
+	nixlog_add_failure(n->log, &words);
+	if (words.len > 0)
+		r = err_set(e, EBADE, "%s", str_starts(words.p, "error: ") ? words.p + 7 : words.p);
+	else if (WIFSIGNALED(status))
+		r = err_set(e, EBADE, "%s was killed by signal %d", argv[0], WTERMSIG(status));
+	else
+		r = err_set(e, EBADE, "%s failed with exit status %d", argv[0], WEXITSTATUS(status));
+	if (file_replace(n->slot->dir, "env/failure.log", text, strlen(text), 0600, false, NULL) == 0)
+		(void)err_hint(e, "the whole log: %s/env/failure.log", n->slot->path);
+	return r;
+}
+
+int nixbox_run(struct nixbox *n, char *const *argv, unsigned flags, const struct str *input, struct str *output,
+	       struct err **e)
+{
+	struct box_spec spec = {0};
+	_cleanup_strv_ struct strv env = STRV_INIT;
+	struct capture c = {
+		.kind = n->query->kind,
+		.slot = n->slot,
+		.spec = &spec,
+		.cwd = n->query->source->flake_dir,
+		.argv = argv,
+		.input = input,
+		.max_output = OUTPUT_MAX,
+		.on_stderr = on_stderr,
+		.arg = n,
+	};
+	int status = 0;
+	int r = fill_spec(n, flags, &spec, e);
+
+	nixbox_env(n->tools, &env);
+	c.env = env.v;
+	if (log_level() >= LOG_DEBUG) {
+		_cleanup_str_ struct str line = STR_INIT;
+
+		for (char *const *a = argv; *a; a++) {
+			str_addc(&line, ' ');
+			str_add_quoted(&line, *a);
+		}
+		log_debug("in a box:%s", str_text(&line));
+	}
+	if (r == 0)
+		r = capture_run(&c, &status, output, e);
+	box_spec_release(&spec);
+	nixlog_end(n->log);
+	clear_line(n);
+	if (r < 0)
+		return r;
+	return status == 0 ? 0 : nix_failed(n, argv, status, e);
+}

@@ -1,0 +1,416 @@
+/* Theory of operation
+ *
+ * Everything that evaluates or builds runs in boxes (box/nixbox.h); on the host igloo only reads files, asks the
+ * host's own store what it has, and writes the record. In order:
+ *
+ *   1. The toolchain (Nix and git) joins the slot's host-backed set.
+ *   2. So do the flake's locked inputs that the host's store has: their paths follow from flake.lock's hashes.
+ *   3. Nix instantiates the dev shell: .drv files in the slot's store.
+ *   4. igloo reads that graph itself and verifies every path in it (nix/drvclosure.h), since the slot's store may be
+ *      hostile; what the host's store has of the outputs needed joins the set with its closure.
+ *   5. Nix builds or fetches the rest and prints the environment.
+ *   6. The record is written; its paths are rooted, inside and on the host.
+ *
+ * What Nix prints in a box is as trusted as what runs there: a hostile build could write it. It becomes the
+ * environment of boxes of this slot, which that build could have made anyway, and nothing else: no path on the host
+ * is opened because of it. */
+#include "box/resolve.h"
+
+#include "base/log.h"
+#include "box/dirs.h"
+#include "box/hostset.h"
+#include "box/nixbox.h"
+#include "fmt/json.h"
+#include "nix/devenv.h"
+#include "nix/devscript.h"
+#include "nix/drvclosure.h"
+#include "nix/drvneed.h"
+#include "nix/hoststore.h"
+#include "nix/lock.h"
+#include "nix/storepath.h"
+#include "sys/file.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct resolve {
+	struct slot *slot;
+	const struct environment_query *q;
+	struct toolchain *tools;
+	struct hoststore *host; /* NULL: the host has no store */
+	struct nixbox nix;
+	struct strv mounted; /* what was asked for of the host, to be rooted */
+	bool nothing_missing; /* the host had all that the shell is built from */
+};
+
+/* --- what the host has ------------------------------------------------------------------------------------------ */
+
+/* Joins the closure of what the host has of `candidates`; those it has go to *have (sorted). */
+static int take_from_host(struct resolve *r, const struct strv *wanted, struct err **e)
+{
+	_cleanup_strv_ struct strv closure = STRV_INIT;
+	_cleanup_str_ struct str registration = STR_INIT;
+	_cleanup_free_ struct hostpath *paths = NULL;
+	int k;
+
+	if (!r->host || wanted->n == 0)
+		return 0;
+	k = hoststore_closure(r->host, wanted, &closure, e);
+	if (k == 0)
+		k = hoststore_registration(r->host, &closure, &registration, e);
+	if (k < 0)
+		return err_wrap(e, "the host's store");
+	paths = xcalloc(closure.n, sizeof(*paths));
+	for (size_t i = 0; i < closure.n; i++)
+		paths[i] = (struct hostpath){.path = closure.v[i], .source = closure.v[i]};
+	log_debug("%zu store paths of the host, for %zu wanted", closure.n, wanted->n);
+	strv_add_all(&r->mounted, wanted->v);
+	return hostset_add(&r->nix, paths, closure.n, &registration, e);
+}
+
+static int take_tools(struct resolve *r, struct err **e)
+{
+	strv_add(&r->mounted, r->tools->nix_path);
+	strv_add(&r->mounted, r->tools->git_path);
+	return hostset_add(&r->nix, r->tools->paths, r->tools->n_paths, &r->tools->registration, e);
+}
+
+static int take_inputs(struct resolve *r, struct err **e)
+{
+	_cleanup_close_ int dir = file_open_user(r->q->source->flake_dir, O_PATH | O_DIRECTORY);
+	_cleanup_str_ struct str text = STR_INIT;
+	_cleanup_lock_ struct lock *lock = NULL;
+	_cleanup_strv_ struct strv candidates = STRV_INIT;
+	_cleanup_strv_ struct strv valid = STRV_INIT;
+	int k;
+
+	if (dir < 0)
+		return err_errno(e, -dir, "cannot open '%s'", r->q->source->flake_dir);
+	/* A lock that is missing or that Nix will not take either is Nix's to complain about. */
+	if (file_read(dir, "flake.lock", LOCK_BYTES_MAX, &text, NULL) < 0 ||
+	    lock_parse(str_text(&text), text.len, r->q->source->subdir, &lock, NULL) < 0)
+		return 0;
+	for (size_t i = 0; i < lock->n_nodes; i++)
+		if (lock->nodes[i].has_path)
+			strv_add(&candidates, lock->nodes[i].store_path);
+	if (!r->host || candidates.n == 0)
+		return 0;
+	k = hoststore_valid(r->host, &candidates, &valid, e);
+	return k < 0 ? k : take_from_host(r, &valid, e);
+}
+
+static int take_outputs(struct resolve *r, const char *drv, struct err **e)
+{
+	_cleanup_close_ int store = file_open_beneath(r->slot->dir, "nix/store", O_RDONLY | O_DIRECTORY, 0);
+	_cleanup_drv_closure_ struct drv_closure *graph = NULL;
+	_cleanup_strv_ struct strv candidates = STRV_INIT;
+	_cleanup_strv_ struct strv valid = STRV_INIT;
+	_cleanup_strv_ struct strv take = STRV_INIT;
+	const char *const roots[] = {drv};
+	int k;
+
+	if (!r->host)
+		return 0;
+	if (store < 0)
+		return err_errno(e, -store, "the slot's store");
+	k = drv_closure_read(store, roots, 1, &graph, e);
+	if (k < 0)
+		return err_wrap(e, "the derivations of the dev shell");
+	for (size_t i = 0; i < graph->n_failed; i++)
+		log_debug("not asked of the host: %s: %s", graph->failed[i].drv, graph->failed[i].why);
+	for (size_t i = 0; i < graph->n_outputs; i++)
+		strv_add(&candidates, graph->outputs[i].path);
+	k = hoststore_valid(r->host, &candidates, &valid, e);
+	strv_sort_unique(&valid);
+	if (k == 0)
+		k = drvneed(store, drv, &valid, &take, &r->nothing_missing, e);
+	return k < 0 ? k : take_from_host(r, &take, e);
+}
+
+/* --- asking Nix ------------------------------------------------------------------------------------------------- */
+
+static int run_nix(struct resolve *r, const struct strv *argv, struct str *output, struct err **e)
+{
+	return nixbox_run(&r->nix, argv->v, NIXBOX_NETWORK, NULL, output, e);
+}
+
+static void nix_command(struct strv *argv, const char *verb)
+{
+	strv_add(argv, "nix");
+	strv_add(argv, "--log-format");
+	strv_add(argv, "internal-json");
+	strv_add(argv, verb);
+}
+
+/* Never the user's lock file: what Nix would change in it is only said. */
+static void lock_options(struct strv *argv)
+{
+	strv_add(argv, "--no-write-lock-file");
+}
+
+static int attribute_names(struct resolve *r, const char *attribute, struct str *to)
+{
+	_cleanup_strv_ struct strv argv = STRV_INIT;
+	_cleanup_str_ struct str output = STR_INIT;
+	_cleanup_json_ json_t *names = NULL;
+	size_t i;
+	const json_t *name;
+	int k;
+
+	nix_command(&argv, "eval");
+	strv_add(&argv, "--json");
+	lock_options(&argv);
+	strv_addf(&argv, ".#%s", attribute);
+	strv_add(&argv, "--apply");
+	strv_add(&argv, "builtins.attrNames");
+	k = run_nix(r, &argv, &output, NULL);
+	if (k == 0)
+		k = json_parse(str_text(&output), output.len, 1 << 20, 4, &names, NULL);
+	if (k < 0 || !json_is_array(names) || json_array_size(names) == 0)
+		return -ENOENT;
+	json_array_foreach(names, i, name)
+	{
+		if (!json_is_string(name))
+			continue;
+		str_adds(to, to->len ? ", " : "");
+		str_add_printable(to, json_string_value(name), json_string_length(name), false);
+	}
+	return 0;
+}
+
+/* Nix says only that an attribute is missing; say which there are. */
+static int explain_missing(struct resolve *r, struct err **e)
+{
+	const char *platform = environment_platform();
+	_cleanup_free_ char *shells = xasprintf("devShells.%s", platform);
+	_cleanup_free_ char *packages = xasprintf("packages.%s", platform);
+	_cleanup_str_ struct str names = STR_INIT;
+
+	if (attribute_names(r, shells, &names) == 0) {
+		(void)err_set(e, ENOENT, "the flake has no dev shell '%s' for %s", r->q->shell, platform);
+		return err_hint(e, "it has: %s; choose one with --shell NAME", str_text(&names));
+	}
+	if (attribute_names(r, packages, &names) == 0) {
+		(void)err_set(e, ENOENT, "the flake has packages (%s) but no dev shell for %s", str_text(&names), platform);
+		return err_hint(e, "an environment is declared by devShells.%s.default, for example with mkShell { inputsFrom = "
+				   "[ … ]; }",
+				platform);
+	}
+	(void)err_set(e, ENOENT, "the flake in '%s' has no devShells.%s", r->q->source->flake_dir, platform);
+	return err_hint(e, "add: devShells.%s.default = pkgs.mkShell { packages = [ … ]; };", platform);
+}
+
+static int instantiate(struct resolve *r, char **ret_drv, struct err **e)
+{
+	_cleanup_strv_ struct strv argv = STRV_INIT;
+	_cleanup_str_ struct str output = STR_INIT;
+	int k;
+
+	nix_command(&argv, "eval");
+	strv_add(&argv, "--raw");
+	lock_options(&argv);
+	strv_addf(&argv, ".#devShells.%s.\"%s\".drvPath", environment_platform(), r->q->shell);
+	k = run_nix(r, &argv, &output, e);
+	if (k == -EBADE && e && *e && strstr(err_message(*e), "does not provide attribute")) {
+		err_clear(e);
+		return explain_missing(r, e);
+	}
+	if (k < 0)
+		return k;
+	if (!storepath_ok(str_text(&output)) || !str_ends(str_text(&output), ".drv"))
+		return err_set(e, EBADMSG, "the dev shell '%s' is no derivation", r->q->shell);
+	*ret_drv = str_take(&output);
+	return 0;
+}
+
+/* The profile is a root inside the slot, and tells the environment's path. */
+static int print_environment(struct resolve *r, const char *drv, const char *profile, struct str *output,
+			     struct err **e)
+{
+	_cleanup_strv_ struct strv argv = STRV_INIT;
+
+	nix_command(&argv, "print-dev-env");
+	strv_add(&argv, "--json");
+	strv_add(&argv, "--profile");
+	strv_addf(&argv, "/nix/var/nix/gcroots/igloo/%s", profile);
+	if (r->nothing_missing) {
+		/* The environment itself is never to be had elsewhere: do not ask around. */
+		strv_add(&argv, "--option");
+		strv_add(&argv, "substitute");
+		strv_add(&argv, "false");
+	}
+	strv_add(&argv, drv);
+	return run_nix(r, &argv, output, e);
+}
+
+/* A profile is a link to a generation's link to the path; Nix knows how to follow. */
+static int environment_path(struct resolve *r, const char *profile, char **ret, struct strv *closure, struct err **e)
+{
+	_cleanup_strv_ struct strv argv = STRV_INIT;
+	_cleanup_str_ struct str output = STR_INIT;
+	int k;
+
+	strv_add(&argv, "nix-store");
+	strv_add(&argv, "-qR");
+	strv_addf(&argv, "/nix/var/nix/gcroots/igloo/%s", profile);
+	k = nixbox_run(&r->nix, argv.v, 0, NULL, &output, e);
+	if (k < 0)
+		return k;
+	strv_split(closure, str_text(&output), '\n');
+	for (size_t i = 0; i < closure->n; i++)
+		if (!storepath_ok(closure->v[i]))
+			return err_set(e, EBADMSG, "Nix in the box named a closure with something else than store paths");
+	if (closure->n == 0)
+		return err_set(e, EBADMSG, "Nix in the box named no closure");
+	/* References come before what refers to them, so the last is the root. */
+	*ret = xstrdup(closure->v[closure->n - 1]);
+	strv_sort_unique(closure);
+	return 0;
+}
+
+/* --- the record ------------------------------------------------------------------------------------------------- */
+
+static int write_record(struct resolve *r, const struct devenv *env, const struct strv *closure, const char *env_path,
+			const uint8_t *key, const char *nix_id, const char *name, struct err **e)
+{
+	_cleanup_hostpaths_ struct hostpaths set = {0};
+	_cleanup_free_ struct record_path *paths = xcalloc(closure->n, sizeof(*paths));
+	_cleanup_strv_ struct strv functions = STRV_INIT;
+	_cleanup_str_ struct str script = STR_INIT;
+	_cleanup_free_ char *file = xasprintf("env/%s", name);
+	struct env_record rec = {
+		.created = (uint64_t)time(NULL),
+		.has_hook = env->needs_bash,
+		.shell = r->q->shell,
+		.platform = environment_platform(),
+		.nix_version = nix_id,
+		.flake_dir = r->q->source->flake_dir,
+		.env_path = env_path,
+		.bash = env->bash,
+		.attrs_json = env->attrs_json,
+		.attrs_sh = env->attrs_sh,
+		.env = env->env.v,
+		.n_env = env->env.n,
+		.closure = paths,
+		.n_closure = closure->n,
+	};
+	int k = hostpaths_load(r->slot->dir, &set, e);
+
+	if (k < 0)
+		return k;
+	memcpy(rec.key, key, RECORD_KEY_BYTES);
+	for (size_t i = 0; i < closure->n; i++)
+		paths[i] = (struct record_path){.path = closure->v[i], .host = hostpaths_has(&set, closure->v[i])};
+	for (size_t i = 0; i < env->n_functions; i++)
+		strv_add(&functions, env->functions[i].name);
+	strv_sort_unique(&functions);
+	rec.functions = functions.v;
+	rec.n_functions = functions.n;
+	devscript_add(&script, env);
+	rec.script = str_text(&script);
+	return record_write(r->slot->dir, file, &rec, e);
+}
+
+static int root_everything(struct resolve *r, const char *name, struct err **e)
+{
+	_cleanup_free_ char *link = NULL;
+	int k;
+
+	strv_sort_unique(&r->mounted);
+	k = hostset_root_inside(r->slot, &r->mounted, e);
+	if (k < 0 || !r->host)
+		return k;
+	link = xasprintf("%s/roots/%s", r->slot->path, name);
+	return hoststore_root(r->host, &r->mounted, link, e);
+}
+
+static int resolve_steps(struct resolve *r, const uint8_t *key, const char *nix_id, const char *name, struct err **e)
+{
+	const struct devenv_options options = {.attrs_dir = "/etc/box"};
+	_cleanup_free_ char *profile = xasprintf("env-%.16s", name);
+	_cleanup_free_ char *drv = NULL;
+	_cleanup_free_ char *env_path = NULL;
+	_cleanup_str_ struct str json = STR_INIT;
+	_cleanup_strv_ struct strv closure = STRV_INIT;
+	_cleanup_devenv_ struct devenv env = {0};
+	_cleanup_close_ int gcroots = file_make_dirs(r->slot->dir, "nix/var/nix/gcroots/igloo", 0755, e);
+	int k = gcroots < 0 ? gcroots : take_tools(r, e);
+
+	if (k == 0)
+		k = take_inputs(r, e);
+	if (k == 0)
+		k = instantiate(r, &drv, e);
+	if (k == 0)
+		k = take_outputs(r, drv, e);
+	if (k == 0)
+		k = print_environment(r, drv, profile, &json, e);
+	if (k == 0)
+		k = environment_path(r, profile, &env_path, &closure, e);
+	if (k == 0)
+		k = devenv_parse(str_text(&json), json.len, &options, &env, e);
+	if (k == 0)
+		k = root_everything(r, name, e);
+	if (k == 0)
+		k = write_record(r, &env, &closure, env_path, key, nix_id, name, e);
+	return k;
+}
+
+static int resolve_begin(struct resolve *r, struct slot *slot, const struct environment_query *q, struct err **e)
+{
+	int k;
+
+	*r = (struct resolve){.slot = slot, .q = q};
+	k = hoststore_open(&r->host, e);
+	if (k == 0)
+		k = toolchain_open(r->host, &r->tools, e);
+	if (k == 0)
+		nixbox_init(&r->nix, slot, q, r->tools);
+	return k;
+}
+
+static void resolve_end(struct resolve *r)
+{
+	if (r->nix.log)
+		nixbox_release(&r->nix);
+	toolchain_free(r->tools);
+	hoststore_free(r->host);
+	strv_release(&r->mounted);
+}
+
+static int check_shell_name(const char *shell, struct err **e)
+{
+	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.+'";
+
+	if (*shell && strlen(shell) < 128 && shell[strspn(shell, good)] == '\0')
+		return 0;
+	return err_set(e, EINVAL, "'%s' cannot be the name of a dev shell", shell);
+}
+
+int resolve_environment(struct slot *slot, const struct environment_query *q, const uint8_t key[RECORD_KEY_BYTES],
+			const char *nix_id, const char *name, struct err **e)
+{
+	struct resolve r;
+	int k = check_shell_name(q->shell, e);
+
+	if (k < 0)
+		return k;
+	k = resolve_begin(&r, slot, q, e);
+	if (k == 0)
+		k = resolve_steps(&r, key, nix_id, name, e);
+	resolve_end(&r);
+	return k;
+}
+
+int resolve_forget(struct slot *slot, const struct environment_query *q, const struct strv *vanished, struct err **e)
+{
+	struct resolve r;
+	int k = resolve_begin(&r, slot, q, e);
+
+	if (k == 0)
+		k = hostset_forget(&r.nix, vanished, e);
+	resolve_end(&r);
+	return k;
+}
