@@ -14,19 +14,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char *random_name(const struct slot *slot)
+int box_name(struct box_spec *spec, const struct slot *slot, struct err **e)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
 	unsigned char bytes[6];
 	char tail[sizeof(bytes) + 1];
 	const char *dash = strrchr(slot->id, '-');
 
+	if (spec->name)
+		return 0;
 	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-		memset(bytes, 0, sizeof(bytes));
+		return err_errno(e, errno, "cannot get random bytes");
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		tail[i] = letters[bytes[i] & 31];
 	tail[sizeof(bytes)] = '\0';
-	return xasprintf("%.*s-%s", (int)(dash ? dash - slot->id : 20), slot->id, tail);
+	spec->name = xasprintf("%.*s-%s", (int)(dash ? dash - slot->id : 20), slot->id, tail);
+	return 0;
 }
 
 /* With the lock held: may this folder be made anew for another box? */
@@ -50,8 +53,8 @@ int box_make(const struct kind *kind, struct box_spec *spec, struct slot *slot, 
 
 	*box = (struct box){.kind = kind, .spec = spec, .slot = slot, .dir = -1, .lock = -1, .listener = -1};
 	box->running = (struct kind_box){.spec = spec, .slot = slot, .cgroup = -1, .link = -1, .pidfd = -1};
-	if (!spec->name)
-		spec->name = random_name(slot);
+	if (r == 0)
+		r = box_name(spec, slot, e);
 	for (; command && *command && line.len < 4096; command++) {
 		str_adds(&line, line.len ? " " : "");
 		str_add_quoted(&line, *command);

@@ -32,6 +32,8 @@ struct box {
 	char *command; /* for lists: the command as one line, quoted */
 };
 
+/* Gives a spec without a name one made from the slot's. */
+int box_name(struct box_spec *spec, const struct slot *slot, struct err **e);
 /* Makes the box's folder and takes its lock. A spec without a name gets one made from the slot's. -EEXIST when a
  * running or detached box has that name. */
 int box_make(const struct kind *kind, struct box_spec *spec, struct slot *slot, char *const *command, struct box **ret,

@@ -39,6 +39,9 @@ struct kind {
 	/* Paths have joined the slot's host-backed set: make them visible in a running box, by the pid its
 	 * state names. */
 	int (*extend)(pid_t pid, const struct hostpath *paths, size_t n, struct err **e);
+	/* Something outside was renamed over pinned paths, which takes their mounts away in the box: mounts those of
+	 * spec->pins again that are mounted no more. */
+	int (*repin)(pid_t pid, const struct box_spec *spec, struct err **e);
 };
 
 /* kind/kinds.c; NULL-terminated, the default first. */

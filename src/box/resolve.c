@@ -273,6 +273,16 @@ static int environment_path(struct resolve *r, const char *profile, char **ret, 
 
 /* --- the record ------------------------------------------------------------------------------------------------- */
 
+/* Nix, and the git it needs, come last: a box always has them, and never instead of the environment's own. */
+static void add_tools_to_path(struct resolve *r, struct devenv *env)
+{
+	const char *path = strv_env_get(&env->env, "PATH");
+	_cleanup_free_ char *longer =
+		xasprintf("%s%s%s:%s", path ? path : "", str_has(path) ? ":" : "", r->tools->nix_bin, r->tools->git_bin);
+
+	strv_env_set(&env->env, "PATH", longer);
+}
+
 static int write_record(struct resolve *r, const struct devenv *env, const struct strv *closure, const char *env_path,
 			const uint8_t *key, const char *nix_id, const char *name, struct err **e)
 {
@@ -351,8 +361,10 @@ static int resolve_steps(struct resolve *r, const uint8_t *key, const char *nix_
 		k = environment_path(r, profile, &env_path, &closure, e);
 	if (k == 0)
 		k = devenv_parse(str_text(&json), json.len, &options, &env, e);
-	if (k == 0)
+	if (k == 0) {
+		add_tools_to_path(r, &env);
 		k = root_everything(r, name, e);
+	}
 	if (k == 0)
 		k = write_record(r, &env, &closure, env_path, key, nix_id, name, e);
 	return k;
@@ -363,7 +375,7 @@ static int resolve_begin(struct resolve *r, struct slot *slot, const struct envi
 	int k;
 
 	*r = (struct resolve){.slot = slot, .q = q};
-	k = hoststore_open(&r->host, e);
+	k = hoststore_open(q->source->repo_dir, &r->host, e);
 	if (k == 0)
 		k = toolchain_open(r->host, &r->tools, e);
 	if (k == 0)

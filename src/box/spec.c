@@ -19,7 +19,11 @@ void box_spec_release(struct box_spec *spec)
 	free(spec->pins);
 	free(spec->sh);
 	free(spec->env);
-	free(spec->env_script);
+	for (size_t i = 0; i < spec->nfiles; i++) {
+		free(spec->files[i].name);
+		free(spec->files[i].text);
+	}
+	free(spec->files);
 	memset(spec, 0, sizeof(*spec));
 }
 
@@ -69,6 +73,12 @@ int box_spec_add_share(struct box_spec *spec, const char *source, const char *ta
 int box_spec_add_own_share(struct box_spec *spec, const char *source, const char *target, struct err **e)
 {
 	return add_share(spec, source, target, false, e);
+}
+
+void box_spec_add_file(struct box_spec *spec, const char *name, const char *text)
+{
+	spec->files = xrealloc_array(spec->files, spec->nfiles + 1, sizeof(*spec->files));
+	spec->files[spec->nfiles++] = (struct box_file){.name = xstrdup(name), .text = xstrdup(text)};
 }
 
 void box_spec_add_pin(struct box_spec *spec, const char *path, bool read_only)

@@ -15,8 +15,11 @@
 #define BOX_USER "igloo"
 #define BOX_HOME "/home/igloo"
 #define BOX_HOSTNAME "igloo"
-/* Where the shell part of the environment stands in a box (absent when no bash is needed). */
-#define BOX_ENV_SCRIPT "/etc/box/env.bash"
+/* The folder of a box's own files (struct box_file): the shell part of its environment, and the rcfile of an
+ * interactive shell. */
+#define BOX_FILES "/etc/box"
+#define BOX_ENV_SCRIPT BOX_FILES "/env.bash"
+#define BOX_RC_SCRIPT BOX_FILES "/rc.bash"
 
 /* A folder or file of the host that the box sees. */
 struct box_share {
@@ -32,6 +35,12 @@ struct box_share {
 struct box_pin {
 	char *path; /* absolute */
 	bool read_only;
+};
+
+/* A small read-only file below BOX_FILES. */
+struct box_file {
+	char *name;
+	char *text;
 };
 
 enum box_workspace_mode {
@@ -70,7 +79,8 @@ struct box_spec {
 
 	char *sh;         /* store path of /bin/sh, or NULL */
 	char *env;        /* store path of /usr/bin/env, or NULL */
-	char *env_script; /* text of BOX_ENV_SCRIPT, or NULL */
+	struct box_file *files;
+	size_t nfiles;
 	bool slot_home;   /* HOME is the slot's; else an empty one that goes with the box */
 	bool ephemeral;   /* made for one command and removed with it */
 	bool detached;
@@ -78,6 +88,7 @@ struct box_spec {
 
 /* The same for igloo's own folders, writable and anywhere in the box. */
 int box_spec_add_own_share(struct box_spec *spec, const char *source, const char *target, struct err **e);
+void box_spec_add_file(struct box_spec *spec, const char *name, const char *text);
 void box_spec_add_pin(struct box_spec *spec, const char *path, bool read_only);
 void box_spec_release(struct box_spec *spec);
 /* Adds a share after looking at its source. */

@@ -89,6 +89,43 @@ static const char *moved(const char *path, char buffer[PATH_MAX])
     return path;
 }
 
+/* A shell command whose first word, perhaps in quotes, is a path that has moved. */
+static char *command_moved(const char *command, char buffer[PATH_MAX])
+{
+    char word[PATH_MAX], *result;
+    const char *start = command, *now;
+    size_t length;
+
+    if (*start == '"')
+        start++;
+    length = strcspn(start, "\" \t\n;&|<>()$`\\'");
+    if (*start != '/' || length >= sizeof word)
+        return NULL;
+    memcpy(word, start, length);
+    word[length] = '\0';
+    now = moved(word, buffer);
+    if (now == word)
+        return NULL;
+    if (asprintf(&result, "%.*s%s%s", (int)(start - command), command, now, start + length) < 0)
+        return NULL;
+    return result;
+}
+
+/* The same for the arguments of a shell; `copy` holds four pointers. */
+static char *const *arguments_moved(const char *path, char *const argv[], char *copy[4],
+                                    char buffer[PATH_MAX])
+{
+    if (!path || strcmp(path, "/bin/sh") != 0 || !argv || !argv[0] || !argv[1] || !argv[2])
+        return argv;
+    if (strcmp(argv[1], "-c") != 0 || argv[3])
+        return argv;
+    copy[0] = argv[0];
+    copy[1] = argv[1];
+    copy[2] = command_moved(argv[2], buffer);
+    copy[3] = NULL;
+    return copy[2] ? copy : argv;
+}
+
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 /* -- files ------------------------------------------------------------------------------------ */
@@ -224,8 +261,9 @@ char *realpath(const char *path, char *resolved)
 #define EXEC(name, parameters, arguments)                                                          \
     int name parameters                                                                            \
     {                                                                                              \
-        char buffer[PATH_MAX];                                                                     \
+        char buffer[PATH_MAX], *copy[4];                                                           \
                                                                                                    \
+        argv = arguments_moved(path, argv, copy, buffer);                                          \
         path = moved(path, buffer);                                                                \
         return NEXT(name) arguments;                                                               \
     }
@@ -279,7 +317,7 @@ static const char *shell(char buffer[PATH_MAX])
 int system(const char *command)
 {
     struct sigaction ignore = { .sa_handler = SIG_IGN }, interrupt, quit;
-    char buffer[PATH_MAX], *argv[] = { "sh", "-c", (char *)command, NULL };
+    char buffer[PATH_MAX], *argv[] = { "sh", "-c", (char *)command, NULL }, *changed = NULL;
     posix_spawnattr_t attributes;
     sigset_t block, mask, restored;
     int status = -1, error;
@@ -287,6 +325,9 @@ int system(const char *command)
 
     if (!command)
         return 1;
+    changed = command_moved(command, buffer);
+    if (changed)
+        argv[2] = changed;
     sigaction(SIGINT, &ignore, &interrupt);
     sigaction(SIGQUIT, &ignore, &quit);
     sigemptyset(&block);
@@ -303,6 +344,7 @@ int system(const char *command)
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     error = NEXT(posix_spawn)(&child, shell(buffer), NULL, &attributes, argv, environ);
     posix_spawnattr_destroy(&attributes);
+    free(changed);
     if (error)
         status = 127 << 8;
     else
@@ -326,7 +368,7 @@ static struct stream {
 
 FILE *popen(const char *command, const char *mode)
 {
-    char buffer[PATH_MAX], *argv[] = { "sh", "-c", (char *)command, NULL };
+    char buffer[PATH_MAX], *argv[] = { "sh", "-c", (char *)command, NULL }, *changed = NULL;
     int reading = mode[0] == 'r', ends[2], mine, theirs, error;
     posix_spawn_file_actions_t actions;
     struct stream *stream, *other;
@@ -348,8 +390,12 @@ FILE *popen(const char *command, const char *mode)
     for (other = streams; other; other = other->next)
         posix_spawn_file_actions_addclose(&actions, fileno(other->file));
     posix_spawn_file_actions_adddup2(&actions, theirs, reading ? 1 : 0);
+    changed = command_moved(command, buffer);
+    if (changed)
+        argv[2] = changed;
     error = NEXT(posix_spawn)(&stream->child, shell(buffer), &actions, NULL, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
+    free(changed);
     close(theirs);
     stream->file = error ? NULL : fdopen(mine, reading ? "r" : "w");
     if (!stream->file) {

@@ -380,8 +380,8 @@ static int fill_etc_box(const struct box_spec *spec, int scratch, struct err **e
 	_cleanup_close_ int dir = openat(scratch, "etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r = 0;
 
-	if (spec->env_script)
-		r = put_file(dir, "env.bash", spec->env_script, strlen(spec->env_script), e);
+	for (size_t i = 0; i < spec->nfiles && r == 0; i++)
+		r = put_file(dir, spec->files[i].name, spec->files[i].text, strlen(spec->files[i].text), e);
 	if (r == 0 && spec->network == BOX_NET_NONE)
 		r = put_file(dir, "nix.conf", offline, sizeof(offline) - 1, e);
 	if (r == 0 && spec->network == BOX_NET_HOST) {

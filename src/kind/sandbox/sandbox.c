@@ -2,6 +2,7 @@
 
 #include "guest/image.h"
 #include "sys/childreport.h"
+#include "kind/sandbox/repin.h"
 #include "kind/sandbox/setup.h"
 #include "kind/sandbox/view.h"
 #include "sys/fd.h"
@@ -181,4 +182,5 @@ const struct kind kind_sandbox = {
 	.stop = sandbox_stop,
 	.destroy = sandbox_destroy,
 	.extend = view_extend,
+	.repin = repin,
 };

@@ -97,7 +97,7 @@ static int attach_shares(const struct box_spec *spec, const int *sources, int ro
 
 /* A pinned name is mounted onto itself: it can be neither written (where read-only), renamed, replaced nor
  * removed. The last part may be a link, which is pinned as a link; parents may not. */
-static int pin(int root, const struct box_pin *p, struct err **e)
+int setup_pin(int root, const struct box_pin *p, struct err **e)
 {
 	const char *path = p->path + strspn(p->path, "/");
 	const char *slash = strrchr(path, '/');
@@ -237,7 +237,7 @@ static int fill_root(const struct setup *s, const int *sources, int root, struct
 	if (r == 0)
 		r = attach_shares(spec, sources, root, e);
 	for (size_t i = 0; i < spec->npins && r == 0; i++)
-		r = pin(root, &spec->pins[i], e);
+		r = setup_pin(root, &spec->pins[i], e);
 	if (r < 0)
 		return r;
 	r = mnt_pivot(root);

@@ -29,4 +29,7 @@ void setup_box(const struct setup *s, const int *sources) ATTR_NORETURN;
  * spec->shares[i]. */
 int setup_sources(const struct box_spec *spec, int **ret, struct err **e);
 
+/* Mounts a pinned path onto itself; `root` is the box's root. */
+int setup_pin(int root, const struct box_pin *pin, struct err **e);
+
 #endif

@@ -166,7 +166,8 @@ class Apt:
     @staticmethod
     def deb_name(package):
         """The name of a .deb in the cache, and of its store path."""
-        return store_name(f"{package['Package']}_{package['Version']}_{package['Architecture']}.deb")
+        fields = (package[field] for field in ("Package", "Version", "Architecture"))
+        return store_name("_".join(fields) + ".deb")
 
     def deb_path(self, package):
         return os.path.join(self.debs, self.deb_name(package))

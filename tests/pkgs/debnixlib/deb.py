@@ -13,15 +13,17 @@ import tarfile
 from . import elf
 from .util import Failure, write_atomic
 
-FORMAT = 8  # raise it when the facts below change
+FORMAT = 9  # raise it when the facts below change
 UNWANTED = ("share/doc/", "share/doc-base/", "share/lintian/", "share/bug/", "share/linda/")
 TEXT_LIMIT = 256 * 1024
 # Text files whose absolute paths are worth rewriting, beside scripts.
 TEXT_NAMES = re.compile(r"\.(pc|la|cmake|so|desktop|service|conf)$|(^|/)[^/.]*(-config|rc)$")
-ABSOLUTE = re.compile(rb"(?:(?<=file://)|(?<![A-Za-z0-9_.}$/~*%@-]))/(?:usr|bin|sbin|lib|lib64|etc)(?:/[A-Za-z0-9_.+@-]+)+")
+START = rb"(?:(?<=file://)|(?<![A-Za-z0-9_.}$/~*%@-]))/"
+PARTS = rb"(?:/[A-Za-z0-9_.+@-]+)+"
+ABSOLUTE = re.compile(START + rb"(?:usr|bin|sbin|lib|lib64|etc)" + PARTS)
 # The same inside programs, as the start of a string.
-COMPILED = re.compile(rb"(?:(?<=file://)|(?<![A-Za-z0-9_.}$/~*%@-]))/(?:usr/(?:share|lib|libexec|bin)|lib/terminfo"
-                      rb"|bin|etc)(?:/[A-Za-z0-9_.+@-]+)+")
+COMPILED = re.compile(
+    START + rb"(?:usr/(?:share|lib|libexec|bin)|lib/terminfo|bin|etc)" + PARTS)
 COMPILED_LIMIT = 400
 
 
@@ -89,9 +91,16 @@ def unroll(script):
 
 
 def alternatives(script):
-    """[(link, name, target)] that a postinst registers in words we can follow."""
-    return re.findall(r"--(?:install|slave)\s+(/[^\s$`]+)\s+([^\s$`]+)\s+(/[^\s$`]+)",
-                      unroll(script))
+    """[(link, name, target)] that a postinst registers in words we can follow.
+
+    A configuration file that `ucf` copies into place is a link to its original, without a name.
+    """
+    script = unroll(script)
+    found = re.findall(r"--(?:install|slave)\s+(/[^\s$`]+)\s+([^\s$`]+)\s+(/[^\s$`]+)", script)
+    for original, place in re.findall(
+            r"\bucf\s+(?:--?[\w-]+\s+)*[\"']?(/[^\s$`\"']+)[\"']?\s+[\"']?(/[^\s$`\"']+)", script):
+        found.append((place, "", original))
+    return found
 
 
 def describe_file(data, name, executable):

@@ -39,6 +39,18 @@ SHARED_FOLDERS = {
     "tmpfiles.d", "udev", "audit", "gio", "gtk-3.0", "gtk-2.0", "qt5", "qt6", "ssl", "dri", "vdpau",
 }
 
+# Folders that belong to everybody: a mention of one is not a reference to a package.
+COMMON = re.compile(
+    r"(bin|lib|lib64|libexec|share|include|etc|local|var|run|opt)?$"
+    r"|lib/[a-z0-9_]+-linux-gnu[a-z0-9]*$|lib/(ssl|locale|locale/.*|udev|systemd|python3)$"
+    r"|(share|include)/(locale|man|info|applications|icons|pixmaps|fonts|perl5|X11|mime|themes"
+    r"|sounds|metainfo|ca-certificates|zoneinfo|dbus-1|glib-2.0|pkgconfig|aclocal|menu)$"
+    r"|etc/(ssl|ssl/.*|default|init.d|pam.d|security|cron.*|profile.d|logrotate.d|alternatives"
+    r"|skel|X11|dbus-1|systemd|apparmor.d|bash_completion.d|network|localtime)$")
+
+# Folders that several packages fill, but that belong to one.
+OWNERS = {"etc/fonts": "fontconfig-config"}
+
 
 def dependencies(package):
     """The dependencies of a stanza: [[alternative, …], …]."""
@@ -62,11 +74,34 @@ class Group:
         self.closure = []   # groups, nearest first, without this one
         self.files = {}     # path -> facts, as in deb.analyse()
         self.linked = []    # groups whose libraries its programs load
-        self.mentions = None  # paths its libraries mention, see plan.py
+        self.mentions = None  # paths its libraries mention, see redirect.py
         self.offers = set()  # programs of others that it links
 
     def __repr__(self):
         return f"<{self.name}>"
+
+    def owner(self, path):
+        """The nearest group that has `path` (below $out), or None."""
+        for group in (self, *self.closure):
+            if path in group.files:
+                return group
+        return None
+
+    def known_part(self, token):
+        """(group, its path, the rest) for the longest part of a path that one group owns."""
+        known, rest = deb.normal(token), ""
+        while known and not COMMON.match(known):
+            holders = [g for g in (self, *self.closure) if known in g.files
+                       and (known not in OWNERS or OWNERS[known] in g.names)]
+            if holders:
+                # A folder that several groups fill can be none of theirs, unless it is ours.
+                if holders[0].files[known]["type"] != "d" or len(holders) == 1 \
+                        or holders[0] is self:
+                    return holders[0], known, rest
+                return None
+            known, _, tail = known.rpartition("/")
+            rest = f"/{tail}{rest}"
+        return None
 
 
 class Resolver:
@@ -251,7 +286,7 @@ def _finish(group, facts, roots):
                      for link, target in special.alternatives(group).items()]
     for link, name, target in alternatives:
         if deb.normal(target) in group.files:
-            for path in (deb.normal(link), "etc/alternatives/" + name):
+            for path in (deb.normal(link), "etc/alternatives/" + (name or "none")):
                 group.files.setdefault(path, {"type": "l", "target": target, "from": path,
                                               "new": True})
 

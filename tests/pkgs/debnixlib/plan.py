@@ -8,31 +8,13 @@ the derivation, so a closure holds what is really referred to.
 import os
 import re
 
-from . import elf, special
+from . import elf, redirect, special
 from .deb import normal
 from .graph import recompute_closure
+from .util import quote
 
-# Folders that belong to everybody: a mention of one is not a reference to a package.
-COMMON = re.compile(
-    r"(bin|lib|lib64|libexec|share|include|etc|local|var|run|opt)?$"
-    r"|lib/[a-z0-9_]+-linux-gnu[a-z0-9]*$|lib/(ssl|locale|locale/.*|udev|systemd|python3)$"
-    r"|(share|include)/(locale|man|info|applications|icons|pixmaps|fonts|perl5|X11|mime|themes"
-    r"|sounds|metainfo|ca-certificates|zoneinfo|dbus-1|glib-2.0|pkgconfig|aclocal|menu)$"
-    r"|etc/(ssl|ssl/.*|default|init.d|pam.d|security|cron.*|profile.d|logrotate.d|alternatives"
-    r"|skel|X11|dbus-1|systemd|apparmor.d|bash_completion.d|network|localtime)$")
-PERL_FOLDERS = re.compile(r"(share/perl5|lib/[^/]+/perl5/[\d.]+)/")
-PYTHON_FOLDER = re.compile(r"lib/python3/dist-packages/")
 # Interpreters that scripts may use without a dependency, because every Debian has them.
 IMPLICIT = {"sh": "dash", "dash": "dash", "bash": "bash", "perl": "perl-base", "env": "coreutils"}
-
-
-def quote(text):
-    """One word for the shell, in which only our own `$out` and `$dN` are expanded."""
-    match = re.match(r"(\$out|\$d\d+)(/|$)", text)
-    head, rest = (f'"{match.group(1)}"', text[match.end(1):]) if match else ("", text)
-    if rest and not re.fullmatch(r"[A-Za-z0-9_@%+=:,./-]+", rest):
-        rest = "'" + rest.replace("'", "'\\''") + "'"
-    return head + rest or "''"
 
 
 def interpreter(entry):
@@ -98,22 +80,15 @@ class Plan:
             self.inputs.append(group)
         return f"$d{self.inputs.index(group) + 1}"
 
-    def owner(self, path):
-        """The nearest group that has `path` (below $out), or None."""
-        for group in (self.group, *self.group.closure):
-            if path in group.files:
-                return group
-        return None
-
     def locate(self, absolute):
         """Where an absolute path of Debian's tree lives in the store, or None."""
         path = normal(absolute)
-        group = self.owner(path)
+        group = self.group.owner(path)
         if group is None:
             # A path through a folder that is itself a link (lib64, say).
             head, slash, tail = path.rpartition("/")
             while slash and group is None:
-                holder = self.owner(head)
+                holder = self.group.owner(head)
                 entry = holder.files[head] if holder else None
                 if entry and entry["type"] == "l":
                     base = os.path.dirname("/" + entry.get("from", head))
@@ -125,7 +100,7 @@ class Plan:
     def library(self, soname, folders):
         """(group, folder) that holds a shared library, searching `folders` first."""
         for folder in folders:
-            group = self.owner(f"{folder}/{soname}")
+            group = self.group.owner(f"{folder}/{soname}")
             if group:
                 return group, folder
         for group in (self.group, *self.group.closure):
@@ -146,12 +121,10 @@ class Plan:
         self.sonames()
         self.metapackage()
         self.propagate()
-        self.shells()
-        self.compiled()
         mark = len(self.lines)
         special.apply(self)
         # Before a special case moves a program away.
-        self.lines[mark:mark] = self.redirections()
+        self.lines[mark:mark] = redirect.lines(self)
         return "\n".join(self.lines) + "\n" if self.lines else ""
 
     def add(self, *words):
@@ -223,7 +196,7 @@ class Plan:
             target, base = entry["target"], os.path.dirname("/" + entry.get("from", path))
             absolute = os.path.normpath(os.path.join(base, target))
             if absolute.startswith("/etc/alternatives/"):
-                holder = self.owner(absolute[1:])
+                holder = self.group.owner(absolute[1:])
                 if holder:
                     absolute = holder.files[absolute[1:]]["target"]
             where = normal(absolute)
@@ -272,23 +245,8 @@ class Plan:
 
     def rewrite(self, token):
         """The store's form of a path mentioned in a text; the longest part that is known."""
-        found = self.known_part(token)
+        found = self.group.known_part(token)
         return f"{self.ref(found[0])}/{found[1]}{found[2]}" if found else None
-
-    def known_part(self, token):
-        """(group, its path, the rest) for the longest part of a path that one group owns."""
-        known, rest = normal(token), ""
-        while known and not COMMON.match(known):
-            holders = [g for g in (self.group, *self.group.closure) if known in g.files]
-            if holders:
-                # A folder that several groups fill can be none of theirs, unless it is ours.
-                if holders[0].files[known]["type"] != "d" or len(holders) == 1 \
-                        or holders[0] is self.group:
-                    return holders[0], known, rest
-                return None
-            known, _, tail = known.rpartition("/")
-            rest = f"/{tail}{rest}"
-        return None
 
     def sonames(self):
         """Beside libfoo.so (in a -dev package) put libfoo.so.1: one folder to link and to run."""
@@ -297,61 +255,18 @@ class Plan:
                 continue
             base = os.path.dirname("/" + entry.get("from", path))
             target = normal(os.path.join(base, entry["target"]))
-            group, hops = self.owner(target), 0
+            group, hops = self.group.owner(target), 0
             while group and group.files[target]["type"] == "l" and hops < 8:
                 link = group.files[target]
                 target = normal(os.path.join(os.path.dirname("/" + link.get("from", target)),
                                              link["target"]))
-                group, hops = self.owner(target), hops + 1
+                group, hops = self.group.owner(target), hops + 1
             if group is None or group is self.group:
                 continue
             soname = group.files[target].get("elf", {}).get("soname")
             beside = os.path.join(os.path.dirname(path), soname or "")
             if soname and beside not in self.group.files:
                 self.add("link", f"{self.ref(group)}/{target}", beside)
-
-    def shells(self):
-        """Programs that start /bin/sh: system(), popen(), or a path of their own."""
-        self.use_shell([path for path, entry in sorted(self.group.files.items())
-                        if entry.get("elf", {}).get("shell")
-                        and entry["elf"]["machine"] == self.machine
-                        and not re.search(r"/(bash|dash)$", path)])
-
-    def use_shell(self, programs):
-        shell = next((g for g in self.group.closure if "dash" in g.names), None)
-        if shell and programs:
-            self.redirects["/bin/sh"] = f"{self.ref(shell)}/bin/sh"
-            self.redirected += programs
-
-    def compiled(self):
-        """Paths compiled into the group's programs, or into the libraries they load."""
-        if "libc6" in self.group.names:
-            return
-        found = {}
-        for path, entry in sorted(self.group.files.items()):
-            if path not in self.loads or "interp" not in entry["elf"] or not entry.get("x") \
-                    or ".so" in path:
-                continue
-            mentioned = dict(_mentions(self.group, [path]))
-            for step in self.loads[path]:
-                for group in (step, *step.linked):
-                    mentioned |= _library_mentions(group)
-            if mentioned:
-                found |= mentioned
-                self.redirected.append(path)
-        for old in sorted(found):
-            holder, path = found[old]
-            if found.get(os.path.dirname(old)) != (holder, os.path.dirname(path)):
-                self.redirects[old] = f"{self.ref(holder)}/{path}"
-
-    def redirections(self):
-        """What redirect.c is to do for this group's programs."""
-        if not self.redirects:
-            return []
-        lines = [" ".join(("redirect_map", quote(old), quote(new)))
-                 for old, new in sorted(self.redirects.items())]
-        files = sorted(set(self.redirected))
-        return [*lines, " ".join(("redirect", *map(quote, files)))]
 
     def metapackage(self):
         """A package that only depends on others offers their programs."""
@@ -375,29 +290,6 @@ class Plan:
                        and not {"libc6-dev", "gcc-12", "libc6"} & set(g.names)]
             if targets:
                 self.add("propagate", *map(self.ref, targets))
-
-
-def _mentions(group, paths):
-    """{compiled-in path: (holder, path below its $out)} for some ELF files of a group."""
-    view, result = Plan(group, None), {}
-    for token in sorted({t for path in paths for t in group.files[path].get("compiled", ())}):
-        if re.match(r"(/usr)?/bin/(ba|da)?sh$", token):
-            continue
-        found = view.known_part(token)
-        # A single file in /etc is a machine's setting, not part of a program.
-        if found and not (re.fullmatch("etc/[^/]+", found[1])
-                          and found[0].files[found[1]]["type"] != "d"):
-            holder, known, rest = found
-            result[token[:len(token) - len(rest)]] = (holder, known)
-    return result
-
-
-def _library_mentions(group):
-    """The same for a group's libraries; what libc itself opens cannot be redirected."""
-    if group.mentions is None:
-        group.mentions = {} if "libc6" in group.names else _mentions(
-            group, [p for p, e in group.files.items() if "elf" in e and "interp" not in e["elf"]])
-    return group.mentions
 
 
 def _library_index(group):

@@ -4,6 +4,8 @@ done, and programs whose compiled-in paths have to be told where they are now.""
 import fnmatch
 import re
 
+from . import redirect
+
 KEEP = re.compile(r"lib(64)?/([^/]+/)?ld(-linux[^/]*|64)?[-.0-9]*\.so[.0-9]*$|lib/debug/")
 
 
@@ -91,11 +93,20 @@ def chromium(plan):
     plan.lines.append("replace bin/chromium 's|/usr/lib/$APPNAME|'\"$out\"'/lib/$APPNAME|g'")
 
 
+def keyboards(plan):
+    """An X server puts the path of the keyboard compiler together from parts."""
+    found = plan.locate("/usr/bin/xkbcomp")
+    if found:
+        plan.redirects["/usr/bin/xkbcomp"] = found
+        servers = [p for p in plan.group.files if re.fullmatch(r"bin/(Xtigervnc|Xvfb)", p)]
+        redirect.use_shell(plan, servers)
+
+
 def node(plan):
     """Debian's node reads parts of itself from /usr/share/nodejs when it starts."""
     plan.redirects["/usr/share/nodejs"] = "$out/share/nodejs"
     plan.redirected.append("bin/node")
-    plan.use_shell(["bin/node"])
+    redirect.use_shell(plan, ["bin/node"])
 
 
 # Alternatives whose registration a maintainer script computes: package -> [(link, target)].
@@ -129,6 +140,8 @@ TABLE = {
     "bash": ([], bash),
     "ca-certificates": ([], certificates),
     "chromium": ([], chromium),
+    "tigervnc-standalone-server": (["dash"], keyboards),
+    "xvfb": (["dash"], keyboards),
     "libnode108": (["dash"], node),
 }
 

@@ -65,3 +65,12 @@ def write_atomic(path, data):
 def store_name(text):
     """`text` as a valid store path name."""
     return re.sub(r"[^A-Za-z0-9+._?=-]", "-", text).lstrip(".")[:180]
+
+
+def quote(text):
+    """One word for the shell, in which only our own `$out` and `$dN` are expanded."""
+    match = re.match(r"(\$out|\$d\d+)(/|$)", text)
+    head, rest = (f'"{match.group(1)}"', text[match.end(1):]) if match else ("", text)
+    if rest and not re.fullmatch(r"[A-Za-z0-9_@%+=:,./-]+", rest):
+        rest = "'" + rest.replace("'", "'\\''") + "'"
+    return head + rest or "''"

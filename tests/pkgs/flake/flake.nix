@@ -20,6 +20,7 @@
       set = forTarget target;
     in { name = set.system; value = set; }) targets.names);
   in {
+    lib = import ./lib.nix;
     packages = builtins.mapAttrs (_: set: set.packages) perSystem;
     legacyPackages = builtins.mapAttrs (_: set: set.packages // set.tools) perSystem;
     # For `debnix build`: which store path a package name stands for.

@@ -2,8 +2,8 @@
 # and a few of its trivial builders.
 { seed, support, system, buildSystem, packages }:
 let
-  inherit (builtins) concatMap concatStringsSep elem filter isList map removeAttrs;
-  flatten = x: if isList x then concatMap flatten x else [ x ];
+  inherit (builtins) concatMap concatStringsSep elem filter map removeAttrs;
+  inherit (import ./lib.nix) flatten;
   pick = names: map (name: packages.${name}) (filter (name: packages ? ${name}) names);
   reverse = list: builtins.foldl' (acc: x: [ x ] ++ acc) [ ] list;
   catAttrs = name: sets: builtins.catAttrs name sets;
@@ -163,12 +163,5 @@ in alias {
     inherit name; buildCommand = script;
   });
   buildPackages = packages;
-  lib = {
-    inherit flatten;
-    makeBinPath = paths: concatStringsSep ":" (map (p: "${p}/bin") paths);
-    makeLibraryPath = paths: concatStringsSep ":" (map (p: "${p}/lib") paths);
-    optional = cond: x: if cond then [ x ] else [ ];
-    optionals = cond: x: if cond then x else [ ];
-    genAttrs = names: f: builtins.listToAttrs (map (name: { inherit name; value = f name; }) names);
-  };
+  lib = import ./lib.nix;
 }

@@ -1,0 +1,258 @@
+#include "box/protect.h"
+
+#include "box/dirs.h"
+#include "box/protect_impl.h"
+#include "box/protectrules.h"
+#include "sys/file.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+const char *const protect_rule_names[] = {"git-config", "git-hooks", "git-modules", "envrc", "mise",
+					  "editor",     "agent",     "ci",          NULL};
+
+/* --- the table --- */
+static const char *base_of(const struct source *s, const struct rule *rule)
+{
+	switch (rule->base) {
+	case RULE_GIT:
+		return s->git_dir;
+	case RULE_COMMON:
+		return s->common_dir;
+	default:
+		return s->repo_dir;
+	}
+}
+
+static bool is_there(int dir, const char *path)
+{
+	struct stat st;
+
+	return fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Is one of the rule's names there that is not a placeholder? */
+static bool group_is_there(int dir, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(protect_rules); i++) {
+		struct stat st;
+
+		if (protect_rules[i].base == RULE_WORKSPACE && strcmp(protect_rules[i].name, name) == 0 &&
+		    fstatat(dir, protect_rules[i].path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    st.st_mtim.tv_sec != PROTECT_MARK)
+			return true;
+	}
+	return false;
+}
+
+static int add_rule(struct gather *g, const struct rule *rule, const char *base, int dir, struct err **e)
+{
+	_cleanup_free_ char *path = NULL;
+	unsigned flags = rule->flags;
+	int r;
+
+	if (rule->base == RULE_GIT && strcmp(rule->path, "commondir") == 0 &&
+	    strcmp(g->source->git_dir, g->source->common_dir) != 0)
+		return 0; /* add_worktrees() has it */
+	if ((flags & RULE_GROUP) && !is_there(dir, rule->path) && !group_is_there(dir, rule->name))
+		return 0;
+	if (!(flags & RULE_HOLD) && !is_there(dir, rule->path))
+		return 0;
+	path = xasprintf("%s/%s", base, rule->path);
+	if (!protect_is_closed(g, rule->name)) {
+		heldset_note(g->set, path, flags);
+		return 0;
+	}
+	r = heldset_add(g->set, rule->name, path, flags, e);
+	return r > 0 && (flags & RULE_LINKS) ? protect_add_links(g, rule->name, path, e) : r < 0 ? r : 0;
+}
+
+static int add_base(struct gather *g, enum rule_base which, const char *base, struct err **e)
+{
+	_cleanup_close_ int dir = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = 0;
+
+	if (dir < 0)
+		return err_errno(e, errno, "cannot open '%s'", base);
+	for (size_t i = 0; i < ARRAY_SIZE(protect_rules) && r == 0; i++)
+		if (protect_rules[i].base == which)
+			r = add_rule(g, &protect_rules[i], base, dir, e);
+	return r;
+}
+
+static int add_all(struct gather *g, struct err **e)
+{
+	const struct source *s = g->source;
+	int r = add_base(g, RULE_WORKSPACE, s->repo_dir, e);
+
+	if (r == 0 && strcmp(s->flake_dir, s->repo_dir) != 0)
+		r = add_base(g, RULE_WORKSPACE, s->flake_dir, e);
+	if (r < 0 || !s->is_git)
+		return r;
+	r = add_base(g, RULE_GIT, s->git_dir, e);
+	if (r == 0)
+		r = add_base(g, RULE_COMMON, s->common_dir, e);
+	return r == 0 ? protect_add_git(g, e) : r;
+}
+
+/* --- the locks --- */
+/* FNV-1a (RFC 9923). Two workspaces of one hash would only wait for each other. */
+static uint64_t path_hash(const char *path)
+{
+	uint64_t h = 0xcbf29ce484222325U;
+
+	for (; *path; path++)
+		h = (h ^ (unsigned char)*path) * 0x100000001b3U;
+	return h;
+}
+
+static int open_locks(struct protect *p, const char *workspace, struct err **e)
+{
+	_cleanup_close_ int dir = dirs_open(DIRS_STATE, "workspaces", e);
+	char name[64];
+
+	if (dir < 0)
+		return dir;
+	(void)snprintf(name, sizeof(name), "%016llx", (unsigned long long)path_hash(workspace));
+	p->lock = openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	(void)snprintf(name, sizeof(name), "%016llx.change", (unsigned long long)path_hash(workspace));
+	p->change = openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (p->lock < 0 || p->change < 0)
+		return err_errno(e, errno, "cannot open the workspace's lock");
+	return 0;
+}
+
+static int lock_fd(int fd, int how)
+{
+	while (flock(fd, how) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+/* --- the whole --- */
+int protect_add_git_shares(const struct source *source, struct box_spec *spec, struct err **e)
+{
+	const char *dirs[] = {source->common_dir, source->git_dir};
+
+	for (size_t i = 0; i < ARRAY_SIZE(dirs) && source->is_git && spec->mode != BOX_CLONE; i++) {
+		bool covered = false;
+		int r;
+
+		for (size_t k = 0; k < spec->nshares && !covered; k++) {
+			size_t n = strlen(spec->shares[k].source);
+
+			covered = strncmp(dirs[i], spec->shares[k].source, n) == 0 &&
+				  (dirs[i][n] == '/' || dirs[i][n] == '\0') &&
+				  strcmp(spec->shares[k].source, spec->shares[k].target) == 0;
+		}
+		if (covered)
+			continue;
+		r = box_spec_add_share(spec, dirs[i], dirs[i], spec->mode == BOX_READ_ONLY, e);
+		if (r < 0)
+			return err_wrap(e, "the repository's git folder");
+	}
+	return 0;
+}
+
+static int check_opened(const struct strv *opened, struct err **e)
+{
+	for (size_t i = 0; opened && i < opened->n; i++) {
+		_cleanup_str_ struct str text = STR_INIT;
+		bool known = false;
+
+		for (const char *const *name = protect_rule_names; *name; name++) {
+			known = known || strcmp(opened->v[i], *name) == 0;
+			str_addf(&text, "%s%s", text.len ? ", " : "", *name);
+		}
+		if (!known) {
+			_cleanup_str_ struct str shown = STR_INIT;
+
+			str_add_printable(&shown, opened->v[i], strlen(opened->v[i]), false);
+			return err_set(e, EINVAL, "--unprotect '%s': not one of %s", str_text(&shown), str_text(&text));
+		}
+	}
+	return 0;
+}
+
+static struct protect *protect_new(const char *workspace, bool is_git)
+{
+	struct protect *p = xcalloc(1, sizeof(*p));
+
+	p->lock = p->change = p->inotify = -1;
+	p->workspace = xstrdup(workspace);
+	p->is_git = is_git;
+	return p;
+}
+
+int protect_workspace(const struct source *source, const struct strv *opened, struct box_spec *spec,
+		      struct protect **ret, struct err **e)
+{
+	_cleanup_protect_ struct protect *p = NULL;
+	struct gather g = {.source = source, .opened = opened};
+	int r = check_opened(opened, e);
+
+	if (r < 0)
+		return r;
+	*ret = NULL;
+	if (spec->mode != BOX_DIRECT)
+		return 0;
+	p = protect_new(source->repo_dir, source->is_git);
+	p->held.spec = spec;
+	g.set = &p->held;
+	r = open_locks(p, source->repo_dir, e);
+	if (r == 0 && ((r = lock_fd(p->change, LOCK_EX)) < 0 || (r = lock_fd(p->lock, LOCK_SH)) < 0))
+		(void)err_errno(e, -r, "cannot lock the workspace");
+	if (r == 0)
+		r = add_all(&g, e);
+	p->held.spec = NULL;
+	if (p->change >= 0)
+		(void)flock(p->change, LOCK_UN);
+	if (r < 0)
+		return r;
+	heldset_give_pins(&p->held, spec);
+	protect_watch_folders(p);
+	*ret = take_ptr(p);
+	return 0;
+}
+
+void protect_free(struct protect *p)
+{
+	if (!p)
+		return;
+	if (p->change >= 0 && lock_fd(p->change, LOCK_EX) == 0 && flock(p->lock, LOCK_EX | LOCK_NB) == 0)
+		for (size_t i = 0; i < p->held.n; i++)
+			if (p->held.v[i].placeholder)
+				held_remove(&p->held.v[i]);
+	heldset_release(&p->held);
+	for (size_t i = 0; i < p->n_watches; i++)
+		free(p->watches[i].dir);
+	free(p->watches);
+	strv_release(&p->locks);
+	strv_release(&p->denied);
+	(void)close_fd(p->inotify);
+	(void)close_fd(p->lock);
+	(void)close_fd(p->change);
+	free(p->workspace);
+	free(p);
+}
+
+void protect_sweep(const struct source *source)
+{
+	_cleanup_protect_ struct protect *p = protect_new(source->repo_dir, source->is_git);
+
+	if (open_locks(p, source->repo_dir, NULL) < 0)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(protect_rules); i++) {
+		const char *base = base_of(source, &protect_rules[i]);
+		_cleanup_free_ char *path = base ? xasprintf("%s/%s", base, protect_rules[i].path) : NULL;
+		_cleanup_free_ char *below = xasprintf("%s/%s", source->flake_dir, protect_rules[i].path);
+
+		if (path)
+			heldset_note(&p->held, path, protect_rules[i].flags);
+		if (protect_rules[i].base == RULE_WORKSPACE && strcmp(source->flake_dir, source->repo_dir) != 0)
+			heldset_note(&p->held, below, protect_rules[i].flags);
+	}
+}

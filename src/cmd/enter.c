@@ -1,0 +1,280 @@
+#include "cmd/enter.h"
+
+#include "base/log.h"
+#include "box/resolve.h"
+#include "nix/devscript.h"
+#include "nix/storepath.h"
+#include "sys/file.h"
+#include "sys/mnt.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* --- where -------------------------------------------------------------------------------------------------------- */
+
+/* What slots belong to: all worktrees of a repository share one. */
+static char *repository_of(const struct source *source)
+{
+	size_t n;
+
+	if (!source->is_git)
+		return xstrdup(source->flake_dir);
+	n = strlen(source->common_dir);
+	if (str_ends(source->common_dir, "/.git"))
+		n -= strlen("/.git");
+	return xstrndup(source->common_dir, n);
+}
+
+int enter_repository(const struct box_options *o, struct enter *in, struct err **e)
+{
+	_cleanup_free_ char *repository = NULL;
+	_cleanup_free_ char *here = NULL;
+	const char *start = o->dir ? o->dir : ".";
+	int r = kind_find(o->kind, &in->kind, e);
+
+	if (r == 0)
+		r = in->kind->probe(e);
+	if (r < 0)
+		return r;
+	here = realpath(start, NULL);
+	if (!here)
+		return err_errno(e, errno, "cannot open the folder '%s'", start);
+	r = source_find(here, &in->source, e);
+	if (r < 0)
+		return r;
+	/* Where the user stands is where the command starts, as without igloo. */
+	in->cwd = take_ptr(here);
+	repository = repository_of(&in->source);
+	return slot_open(repository, o->slot, &in->slot, e);
+}
+
+static int add_shares(const struct box_options *o, struct box_spec *spec, struct err **e)
+{
+	const struct {
+		const struct strv *paths;
+		bool read_only;
+	} lists[] = {{&o->share_rw, false}, {&o->share_ro, true}};
+
+	for (size_t l = 0; l < ARRAY_SIZE(lists); l++) {
+		for (size_t i = 0; i < lists[l].paths->n; i++) {
+			_cleanup_free_ char *path = realpath(lists[l].paths->v[i], NULL);
+			int r;
+
+			if (!path)
+				return err_errno(e, errno, "cannot share '%s'", lists[l].paths->v[i]);
+			r = box_spec_add_share(spec, path, path, lists[l].read_only, e);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+/* --- the environment ------------------------------------------------------------------------------------------------ */
+
+int enter_environment(const struct box_options *o, bool refresh, struct enter *in, struct strv *why, struct err **e)
+{
+	struct box_spec extra = {0};
+	struct environment_query q = {
+		.kind = in->kind,
+		.source = &in->source,
+		.shell = o->shell ? o->shell : "default",
+		.offline = o->offline,
+		.refresh = refresh,
+	};
+	int r = add_shares(o, &extra, e);
+
+	q.shares = extra.shares;
+	q.nshares = extra.nshares;
+	/* Twice at most: host paths that vanished are forgotten and the environment resolved anew. */
+	for (int i = 0; r == 0 && i < 2; i++) {
+		_cleanup_strv_ struct strv vanished = STRV_INIT;
+
+		r = in->kind->prepare(in->slot, &vanished, e);
+		if (r == -ESTALE && vanished.n > 0) {
+			err_clear(e);
+			r = resolve_forget(in->slot, &q, &vanished, e);
+			continue;
+		}
+		if (r == 0)
+			r = environment_open(in->slot, &q, &in->record, why, e);
+		break;
+	}
+	box_spec_release(&extra);
+	return r;
+}
+
+/* /usr/bin/env is whichever env the environment's PATH finds first: of the slot's store, or mounted from the host's. */
+static char *find_env_program(const struct slot *slot, const char *path)
+{
+	_cleanup_strv_ struct strv dirs = STRV_INIT;
+	_cleanup_close_ int store = file_open_beneath(slot->dir, "nix/store", O_PATH | O_DIRECTORY, 0);
+
+	strv_split(&dirs, path, ':');
+	for (size_t i = 0; i < dirs.n; i++) {
+		_cleanup_free_ char *program = xasprintf("%s/env", dirs.v[i]);
+		struct stat st;
+
+		if (!str_starts(program, "/nix/store/"))
+			continue;
+		if (fstatat(AT_FDCWD, program, &st, 0) == 0 || fstatat(store, program + strlen("/nix/store/"), &st, 0) == 0)
+			return take_ptr(program);
+	}
+	return NULL;
+}
+
+static void add_user_variables(const struct box_options *o, struct strv *env)
+{
+	/* What describes the user's terminal and language; nothing that names a place or a secret of the host. */
+	static const char *const passed[] = {"TERM",	"COLORTERM", "NO_COLOR",  "LANG",     "LC_ALL",
+					     "LC_CTYPE", "LC_TIME",   "LC_NUMERIC", "LC_MESSAGES", "LINES",
+					     "COLUMNS"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(passed); i++)
+		if (str_has(getenv(passed[i])))
+			strv_env_set(env, passed[i], getenv(passed[i]));
+	for (size_t i = 0; i < o->env.n; i++) {
+		const char *given = o->env.v[i];
+		const char *eq = strchr(given, '=');
+		_cleanup_free_ char *name = eq ? xstrndup(given, (size_t)(eq - given)) : xstrdup(given);
+
+		strv_env_set(env, name, eq ? eq + 1 : getenv(name));
+	}
+}
+
+static void fill_env(const struct box_options *o, struct enter *in)
+{
+	struct strv *env = &in->env;
+
+	strv_add_all(env, in->record.env);
+	strv_env_set(env, "HOME", BOX_HOME);
+	strv_env_set(env, "USER", BOX_USER);
+	strv_env_set(env, "LOGNAME", BOX_USER);
+	strv_env_set(env, "XDG_RUNTIME_DIR", "/run/user/1000");
+	strv_env_set(env, "NIX_REMOTE", "local");
+	strv_env_set(env, "NIX_SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt");
+	strv_env_set(env, "SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt");
+	strv_env_set(env, "IGLOO_BOX", in->kind->name);
+	if (!strv_env_get(env, "SHELL") && *in->record.bash)
+		strv_env_set(env, "SHELL", in->record.bash);
+	if (!strv_env_get(env, "TERM"))
+		strv_env_set(env, "TERM", "dumb");
+	add_user_variables(o, env);
+}
+
+/* --- the box -------------------------------------------------------------------------------------------------------- */
+
+static int fill_spec(const struct box_options *o, struct enter *in, struct err **e)
+{
+	struct box_spec *spec = &in->spec;
+	const char *path;
+	int r;
+
+	spec->name = o->name ? xstrdup(o->name) : NULL;
+	spec->slot = xstrdup(in->slot->id);
+	spec->workspace = xstrdup(in->source.repo_dir);
+	spec->mode = o->clone ? BOX_CLONE : o->read_only ? BOX_READ_ONLY : BOX_DIRECT;
+	spec->network = BOX_NET_NONE;
+	spec->slot_home = true;
+	spec->ephemeral = !o->detach;
+	spec->detached = o->detach;
+	spec->limits = (struct box_limits){
+		.cpu_milli = o->cpus, .memory = o->memory, .pids = o->pids, .timeout_ms = o->timeout};
+	if (*in->record.bash)
+		spec->sh = xstrdup(in->record.bash);
+	path = strv_env_get(&in->env, "PATH");
+	spec->env = find_env_program(in->slot, path ? path : "");
+	if (*in->record.attrs_json) {
+		box_spec_add_file(spec, ".attrs.json", in->record.attrs_json);
+		box_spec_add_file(spec, ".attrs.sh", in->record.attrs_sh);
+	}
+	r = box_spec_add_share(spec, in->source.repo_dir, in->source.repo_dir, spec->mode == BOX_READ_ONLY, e);
+	return r < 0 ? r : add_shares(o, spec, e);
+}
+
+/* Limits that this process cannot set may be there for one started by the user's systemd: then igloo starts again. */
+static int plan_limits(const struct box_options *o, struct err **e)
+{
+	const struct cgroup_limits limits = {.cpu_milli = o->cpus, .memory = o->memory, .pids = o->pids};
+	_cleanup_strv_ struct strv argv = STRV_INIT;
+	int r = cgroup_plan(&limits, &argv, e);
+
+	if (r <= 0)
+		return r;
+	return err_set(e, ENOTSUP, "these limits need a scope of the user's systemd: start igloo through it");
+}
+
+int enter_prepare(const struct box_options *o, struct enter *in, struct err **e)
+{
+	int r;
+
+	*in = (struct enter){.kind = NULL};
+	r = plan_limits(o, e);
+	if (r == 0)
+		r = enter_repository(o, in, e);
+	if (r == 0)
+		r = enter_environment(o, false, in, NULL, e);
+	if (r < 0)
+		return r;
+	fill_env(o, in);
+	return fill_spec(o, in, e);
+}
+
+void enter_release(struct enter *in)
+{
+	box_spec_release(&in->spec);
+	strv_release(&in->env);
+	free(in->cwd);
+	record_release(&in->record);
+	slot_free(in->slot);
+	source_release(&in->source);
+	if (in->cgroup) {
+		(void)cgroup_remove(in->cgroup, NULL);
+		cgroup_close(in->cgroup);
+	}
+}
+
+/* --- what runs ------------------------------------------------------------------------------------------------------ */
+
+void enter_command(struct enter *in, char *const *command, struct strv *argv)
+{
+	if (!in->record.has_hook && !record_has_function(&in->record, command[0])) {
+		strv_add_all(argv, command);
+		return;
+	}
+	box_spec_add_file(&in->spec, strrchr(BOX_ENV_SCRIPT, '/') + 1, in->record.script);
+	devscript_run_argv(argv, in->record.bash, BOX_ENV_SCRIPT, command);
+}
+
+int enter_shell(struct enter *in, struct strv *argv, struct err **e)
+{
+	_cleanup_str_ struct str rc = STR_INIT;
+	const char *interactive = *in->record.bash_interactive ? in->record.bash_interactive : NULL;
+	_cleanup_free_ char *bash = interactive ? xasprintf("%s/bin/bash", interactive) : xstrdup(in->record.bash);
+
+	if (!*bash)
+		return err_set(e, ENOENT, "the environment has no bash: a shell needs one");
+	devscript_add_rc(&rc, BOX_ENV_SCRIPT, interactive);
+	box_spec_add_file(&in->spec, strrchr(BOX_ENV_SCRIPT, '/') + 1, in->record.script);
+	box_spec_add_file(&in->spec, strrchr(BOX_RC_SCRIPT, '/') + 1, str_text(&rc));
+	devscript_shell_argv(argv, bash, BOX_RC_SCRIPT);
+	return 0;
+}
+
+void enter_die_like(int signo)
+{
+	static const struct rlimit no_core = {0, 0};
+	sigset_t set;
+
+	(void)setrlimit(RLIMIT_CORE, &no_core);
+	(void)signal(signo, SIG_DFL);
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, signo);
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+	(void)kill(getpid(), signo);
+	_exit(128 + signo);
+}

@@ -1,0 +1,49 @@
+/* From the options of run and shell to a box that is ready to be made: the repository, its slot, its environment. */
+#ifndef IGLOO_CMD_ENTER_H
+#define IGLOO_CMD_ENTER_H
+
+#include "box/environment.h"
+#include "box/supervise.h"
+#include "cmd/boxoptions.h"
+#include "sys/cgroup.h"
+
+struct enter {
+	const struct kind *kind;
+	struct source source;
+	struct slot *slot;
+	struct env_record record;
+	struct box_spec spec;
+	struct protect *protect;
+	struct strv env; /* of the command */
+	char *cwd;
+	struct cgroup *cgroup;
+};
+
+/* Fills in everything; enter_release() it in either case. */
+int enter_prepare(const struct box_options *o, struct enter *ret, struct err **e);
+/* The repository and slot alone, for `igloo env`. */
+int enter_repository(const struct box_options *o, struct enter *ret, struct err **e);
+int enter_environment(const struct box_options *o, bool refresh, struct enter *in, struct strv *why, struct err **e);
+void enter_release(struct enter *in);
+
+static inline void enter_releasep(struct enter *in)
+{
+	enter_release(in);
+}
+#define _cleanup_enter_ ATTR_CLEANUP(enter_releasep)
+
+/* What to execute for `command`: itself, or through bash when there is a hook or it is a function of the environment. */
+void enter_command(struct enter *in, char *const *command, struct strv *argv);
+/* An interactive shell. */
+int enter_shell(struct enter *in, struct strv *argv, struct err **e);
+
+/* Makes the box and runs it to its end, in the foreground or (o->detach) in a supervisor of its own. `shown` is the
+ * command for lists. Sets *ret_code; a command that a signal killed makes igloo die of the same signal
+ * (enter_die_like()), so *ret_signal is that signal or 0. */
+int enter_run(struct enter *in, const struct box_options *o, bool json, char *const *shown, const struct strv *argv,
+	      int *ret_code, int *ret_signal, struct err **e);
+
+/* Ends igloo by the signal that ended the command, as its parent would have seen it without igloo. */
+void enter_die_like(int signo) ATTR_NORETURN;
+
+#endif

@@ -1,0 +1,168 @@
+/* Making the box and staying with it to its end; see cmd/enter.h. */
+#include "base/log.h"
+#include "box/box.h"
+#include "cmd/enter.h"
+#include "cmd/report.h"
+#include "sys/childreport.h"
+#include "sys/tty.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+enum { EXIT_TIMED_OUT = 124 }; /* as timeout(1) */
+
+static int limit(struct enter *in, struct box *box, struct err **e)
+{
+	const struct box_limits *l = &in->spec.limits;
+	const struct cgroup_limits limits = {.cpu_milli = l->cpu_milli, .memory = l->memory, .pids = l->pids};
+	int r = cgroup_create(in->spec.name, &limits, &in->cgroup, e);
+
+	/* The guest has run nothing yet: whatever it starts is inside. */
+	return r < 0 || !in->cgroup ? r : cgroup_add(in->cgroup, box->running.pid, e);
+}
+
+/* The kernel kills without a word; say whose limit it was. */
+static void say_limits_hit(struct enter *in)
+{
+	struct cgroup_event_counts counts = {0};
+
+	if (!in->cgroup || cgroup_events(in->cgroup, &counts, NULL) < 0)
+		return;
+	if (counts.oom_kills > 0)
+		log_note("the box's memory limit was reached: %llu processes killed (--memory)",
+			 (unsigned long long)counts.oom_kills);
+	if (counts.pids_refused > 0)
+		log_note("the box's limit of processes was reached (--pids)");
+}
+
+static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void (*on_started)(void *), void *user,
+		      struct supervise_result *result, struct err **e)
+{
+	static const int stdio[EXEC_FDS] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
+	struct box *box = NULL;
+	int r;
+
+	supervise_signals_block();
+	r = box_make(in->kind, &in->spec, in->slot, shown, &box, e);
+	if (r == 0)
+		r = box_start(box, e);
+	if (r == 0)
+		r = limit(in, box, e);
+	if (r == 0)
+		r = supervise_run(box, x, stdio, on_started, user, result, e);
+	if (box) {
+		say_limits_hit(in);
+		box_stop(box);
+		if (in->spec.detached)
+			(void)box_record_end(box, r < 0 ? 125 : result->how == SUPERVISE_EXITED ? result->value : 128 + result->value,
+					     NULL);
+	}
+	box_free(box);
+	return r;
+}
+
+static void translate(const struct supervise_result *result, int *ret_code, int *ret_signal)
+{
+	*ret_signal = 0;
+	switch (result->how) {
+	case SUPERVISE_EXITED:
+		*ret_code = result->value;
+		break;
+	case SUPERVISE_SIGNALLED:
+		*ret_code = 128 + result->value;
+		*ret_signal = result->value;
+		break;
+	case SUPERVISE_TIMED_OUT:
+		log_note("the time limit was reached: the box was stopped");
+		*ret_code = EXIT_TIMED_OUT;
+		break;
+	case SUPERVISE_STOPPED:
+		log_note("the box was stopped");
+		*ret_code = 128 + SIGKILL;
+		break;
+	}
+}
+
+static void tell_started(void *user)
+{
+	/* The end of the pipe is the good news. */
+	int *report = user;
+
+	*report = close_fd(*report);
+}
+
+/* The supervisor of a detached box: its own session, no terminal, nothing of the caller's. */
+static void ATTR_NORETURN supervise_detached(struct enter *in, char *const *shown, struct exec *x, int report)
+{
+	_cleanup_err_ struct err *e = NULL;
+	struct supervise_result result;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int r;
+
+	(void)setsid();
+	(void)signal(SIGHUP, SIG_IGN);
+	for (int fd = 0; fd < 3; fd++)
+		(void)dup2(null, fd);
+	if (chdir("/") < 0)
+		childreport_fail(report, NULL);
+	r = run_to_end(in, shown, x, tell_started, &report, &result, &e);
+	if (r < 0 && report >= 0)
+		childreport_fail(report, e);
+	enter_release(in);
+	_exit(0);
+}
+
+static int run_detached(struct enter *in, bool json, char *const *shown, struct exec *x, struct err **e)
+{
+	int report[2];
+	pid_t pid;
+	int r;
+
+	if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) {
+		x->flags |= EXEC_PTY;
+		tty_size(STDOUT_FILENO, &x->rows, &x->cols);
+	}
+	r = box_name(&in->spec, in->slot, e);
+	if (r < 0)
+		return r;
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return err_errno(e, errno, "cannot make a pipe");
+	pid = fork();
+	if (pid == 0) {
+		(void)close(report[0]);
+		supervise_detached(in, shown, x, report[1]);
+	}
+	(void)close(report[1]);
+	r = pid < 0 ? err_errno(e, errno, "cannot fork") : childreport_wait(report[0], NULL, e);
+	(void)close(report[0]);
+	if (r == 0) {
+		_cleanup_str_ struct str s = STR_INIT;
+
+		if (json)
+			str_addf(&s, "{\"schema\":\"igloo.started/1\",\"name\":\"%s\",\"slot\":\"%s\",\"supervisor\":%d}\n",
+				 in->spec.name, in->slot->id, (int)pid);
+		else
+			str_addf(&s, "%s\n", in->spec.name);
+		r = report_out(&s, e);
+	}
+	return r;
+}
+
+int enter_run(struct enter *in, const struct box_options *o, bool json, char *const *shown, const struct strv *argv,
+	      int *ret_code, int *ret_signal, struct err **e)
+{
+	struct exec x = {.uid = BOX_UID, .gid = BOX_GID, .cwd = in->cwd, .argv = argv->v, .env = in->env.v};
+	struct supervise_result result;
+	int r;
+
+	*ret_code = *ret_signal = 0;
+	if (o->detach)
+		return run_detached(in, json, shown, &x, e);
+	x.flags = EXEC_HAS_FDS | EXEC_FOREGROUND;
+	r = run_to_end(in, shown, &x, NULL, NULL, &result, e);
+	if (r == 0)
+		translate(&result, ret_code, ret_signal);
+	return r;
+}

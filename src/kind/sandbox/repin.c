@@ -1,0 +1,76 @@
+#include "kind/sandbox/repin.h"
+
+#include "kind/sandbox/setup.h"
+#include "sys/childreport.h"
+#include "sys/ns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Kernels before 5.8 do not say: there a second mount on top does no harm. */
+static bool is_mounted(const char *path)
+{
+	struct statx stx;
+
+	return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &stx) == 0 &&
+	       (stx.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) && (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+static void ATTR_NORETURN repin_run(int userns, int mntns, const struct box_spec *spec, int report)
+{
+	_cleanup_err_ struct err *e = NULL;
+	int root = -1;
+	int r = ns_join(userns, CLONE_NEWUSER);
+
+	if (r == 0)
+		r = ns_join(mntns, CLONE_NEWNS);
+	if (r == 0 && (root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+		r = -errno;
+	if (r < 0) {
+		(void)err_errno(&e, -r, "cannot enter the box to protect what was replaced");
+		childreport_fail(report, e);
+	}
+	for (size_t i = 0; i < spec->npins; i++) {
+		struct stat st;
+
+		if (is_mounted(spec->pins[i].path) || lstat(spec->pins[i].path, &st) < 0)
+			continue;
+		r = setup_pin(root, &spec->pins[i], &e);
+		if (r < 0 && r != -ENOENT)
+			childreport_fail(report, e);
+		err_clear(&e);
+	}
+	_exit(0);
+}
+
+int repin(pid_t pid, const struct box_spec *spec, struct err **e)
+{
+	char name[64];
+	_cleanup_close_ int userns = -1;
+	_cleanup_close_ int mntns = -1;
+	int report[2];
+	pid_t helper;
+	int r;
+
+	(void)snprintf(name, sizeof(name), "/proc/%d/ns/user", (int)pid);
+	userns = open(name, O_RDONLY | O_CLOEXEC);
+	(void)snprintf(name, sizeof(name), "/proc/%d/ns/mnt", (int)pid);
+	mntns = open(name, O_RDONLY | O_CLOEXEC);
+	if (userns < 0 || mntns < 0 || pipe2(report, O_CLOEXEC) < 0)
+		return err_errno(e, errno, "cannot reach the namespaces of process %d", (int)pid);
+	helper = fork();
+	if (helper == 0) {
+		(void)close(report[0]);
+		repin_run(userns, mntns, spec, report[1]);
+	}
+	(void)close(report[1]);
+	r = helper < 0 ? err_errno(e, errno, "cannot fork") : childreport_wait(report[0], NULL, e);
+	(void)close(report[0]);
+	while (helper > 0 && waitpid(helper, NULL, 0) < 0 && errno == EINTR)
+		;
+	return r;
+}
