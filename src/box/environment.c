@@ -101,6 +101,10 @@ static int try_record(const struct slot *slot, int env_dir, const char *name, co
 	if (differs(why, "flake", rec.flake_dir, q->source->flake_dir) || differs(why, "shell", rec.shell, q->shell) ||
 	    differs(why, "platform", rec.platform, environment_platform()) || differs(why, "Nix", rec.nix_version, nix_id))
 		return -ESTALE;
+	if (q->interactive && !*rec.bash_interactive) {
+		because(why, "the record names no bash for an interactive shell");
+		return -ESTALE;
+	}
 	if (check_paths(slot, &rec, &problem) < 0) {
 		because(why, err_message(problem));
 		return -ESTALE;

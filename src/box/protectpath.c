@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -286,7 +287,7 @@ void heldset_note(struct heldset *set, const char *path, unsigned flags)
 	const char *slash = strrchr(path, '/');
 	_cleanup_free_ char *parent = xstrndup(path, (size_t)(slash - path));
 	_cleanup_close_ int dir = open(parent, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	const struct step at = {.dir = dir, .path = (char *)path, .name = slash + 1};
+	const struct step at = {.dir = dir, .path = (char *)(uintptr_t)path, .name = slash + 1};
 	struct stat st;
 
 	if (dir < 0 || fstatat(dir, at.name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !is_placeholder(dir, at.name, &st))

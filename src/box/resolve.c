@@ -102,7 +102,8 @@ static int take_inputs(struct resolve *r, struct err **e)
 	return k < 0 ? k : take_from_host(r, &valid, e);
 }
 
-static int take_outputs(struct resolve *r, const char *drv, struct err **e)
+/* Of the derivation's own outputs if the host has them, else of what it is built from. */
+static int take_outputs(struct resolve *r, const char *drv, bool *ret_complete, struct err **e)
 {
 	_cleanup_close_ int store = file_open_beneath(r->slot->dir, "nix/store", O_RDONLY | O_DIRECTORY, 0);
 	_cleanup_drv_closure_ struct drv_closure *graph = NULL;
@@ -124,9 +125,11 @@ static int take_outputs(struct resolve *r, const char *drv, struct err **e)
 	for (size_t i = 0; i < graph->n_outputs; i++)
 		strv_add(&candidates, graph->outputs[i].path);
 	k = hoststore_valid(r->host, &candidates, &valid, e);
-	strv_sort_unique(&valid);
-	if (k == 0)
-		k = drvneed(store, drv, &valid, &take, &r->nothing_missing, e);
+	for (size_t i = 0; i < graph->n_outputs && k == 0; i++)
+		if (strcmp(graph->outputs[i].drv, drv) == 0 && strv_find_sorted(&valid, graph->outputs[i].path) >= 0)
+			strv_add(&take, graph->outputs[i].path);
+	if (k == 0 && take.n == 0)
+		k = drvneed(store, drv, &valid, &take, ret_complete, e);
 	return k < 0 ? k : take_from_host(r, &take, e);
 }
 
@@ -137,7 +140,7 @@ static int run_nix(struct resolve *r, const struct strv *argv, struct str *outpu
 	return nixbox_run(&r->nix, argv->v, NIXBOX_NETWORK, NULL, output, e);
 }
 
-static void nix_command(struct strv *argv, const char *verb)
+static void resolve_nix(struct strv *argv, const char *verb)
 {
 	strv_add(argv, "nix");
 	strv_add(argv, "--log-format");
@@ -160,7 +163,7 @@ static int attribute_names(struct resolve *r, const char *attribute, struct str 
 	const json_t *name;
 	int k;
 
-	nix_command(&argv, "eval");
+	resolve_nix(&argv, "eval");
 	strv_add(&argv, "--json");
 	lock_options(&argv);
 	strv_addf(&argv, ".#%s", attribute);
@@ -209,7 +212,7 @@ static int instantiate(struct resolve *r, char **ret_drv, struct err **e)
 	_cleanup_str_ struct str output = STR_INIT;
 	int k;
 
-	nix_command(&argv, "eval");
+	resolve_nix(&argv, "eval");
 	strv_add(&argv, "--raw");
 	lock_options(&argv);
 	strv_addf(&argv, ".#devShells.%s.\"%s\".drvPath", environment_platform(), r->q->shell);
@@ -232,7 +235,7 @@ static int print_environment(struct resolve *r, const char *drv, const char *pro
 {
 	_cleanup_strv_ struct strv argv = STRV_INIT;
 
-	nix_command(&argv, "print-dev-env");
+	resolve_nix(&argv, "print-dev-env");
 	strv_add(&argv, "--json");
 	strv_add(&argv, "--profile");
 	strv_addf(&argv, "/nix/var/nix/gcroots/igloo/%s", profile);
@@ -246,29 +249,75 @@ static int print_environment(struct resolve *r, const char *drv, const char *pro
 	return run_nix(r, &argv, output, e);
 }
 
-/* A profile is a link to a generation's link to the path; Nix knows how to follow. */
+/* Runs `nix-store -qR`, which lists references before what refers to them: the last path is the root. */
+static int read_closure(struct resolve *r, const struct strv *argv, struct strv *closure, char **ret_root,
+			struct err **e)
+{
+	_cleanup_str_ struct str output = STR_INIT;
+	_cleanup_strv_ struct strv paths = STRV_INIT;
+	int k = nixbox_run(&r->nix, argv->v, 0, NULL, &output, e);
+
+	if (k < 0)
+		return k;
+	strv_split(&paths, str_text(&output), '\n');
+	for (size_t i = 0; i < paths.n; i++)
+		if (!storepath_ok(paths.v[i]))
+			return err_set(e, EBADMSG, "Nix in the box named a closure with something else than store paths");
+	if (paths.n == 0)
+		return err_set(e, EBADMSG, "Nix in the box named no closure");
+	*ret_root = xstrdup(paths.v[paths.n - 1]);
+	strv_add_all(closure, paths.v);
+	strv_sort_unique(closure);
+	return 0;
+}
+
 static int environment_path(struct resolve *r, const char *profile, char **ret, struct strv *closure, struct err **e)
 {
 	_cleanup_strv_ struct strv argv = STRV_INIT;
-	_cleanup_str_ struct str output = STR_INIT;
-	int k;
 
 	strv_add(&argv, "nix-store");
 	strv_add(&argv, "-qR");
+	/* A profile is a link to a generation's link to the path; Nix knows how to follow. */
 	strv_addf(&argv, "/nix/var/nix/gcroots/igloo/%s", profile);
-	k = nixbox_run(&r->nix, argv.v, 0, NULL, &output, e);
-	if (k < 0)
-		return k;
-	strv_split(closure, str_text(&output), '\n');
-	for (size_t i = 0; i < closure->n; i++)
-		if (!storepath_ok(closure->v[i]))
-			return err_set(e, EBADMSG, "Nix in the box named a closure with something else than store paths");
-	if (closure->n == 0)
-		return err_set(e, EBADMSG, "Nix in the box named no closure");
-	/* References come before what refers to them, so the last is the root. */
-	*ret = xstrdup(closure->v[closure->n - 1]);
-	strv_sort_unique(closure);
-	return 0;
+	return read_closure(r, &argv, closure, ret, e);
+}
+
+/* The bash of `igloo shell`. What a dev shell is built with is often a bash without line editing (nixpkgs' stdenv), so
+ * `nix develop` takes bashInteractive of the flake's nixpkgs input, and so does igloo. A flake that has none gets
+ * the environment's own bash; the record then names that, so that nobody looks again. */
+static void find_interactive(struct resolve *r, struct devenv *env, struct strv *closure, char **ret)
+{
+	_cleanup_strv_ struct strv eval = STRV_INIT;
+	_cleanup_strv_ struct strv realise = STRV_INIT;
+	_cleanup_strv_ struct strv query = STRV_INIT;
+	_cleanup_str_ struct str drv = STR_INIT;
+	_cleanup_str_ struct str output = STR_INIT;
+	_cleanup_str_ struct str paths = STR_INIT;
+	_cleanup_err_ struct err *e = NULL;
+	bool complete;
+	int k;
+
+	resolve_nix(&eval, "eval");
+	strv_add(&eval, "--raw");
+	strv_add(&eval, "--inputs-from");
+	strv_add(&eval, ".");
+	strv_add(&eval, "nixpkgs#bashInteractive.drvPath");
+	k = run_nix(r, &eval, &drv, &e);
+	if (k == 0 && (!storepath_ok(str_text(&drv)) || !str_ends(str_text(&drv), ".drv")))
+		k = err_set(&e, EBADMSG, "it is no derivation");
+	if (k == 0)
+		k = take_outputs(r, str_text(&drv), &complete, &e);
+	strv_add_all(&realise, (char *const[]){"nix-store", "--add-root", "/nix/var/nix/gcroots/igloo/bash-interactive",
+					       "--realise", drv.p, NULL});
+	if (k == 0)
+		k = run_nix(r, &realise, &output, &e);
+	strv_add_all(&query, (char *const[]){"nix-store", "-qR", "/nix/var/nix/gcroots/igloo/bash-interactive", NULL});
+	if (k == 0)
+		k = read_closure(r, &query, closure, ret, &e);
+	if (k < 0) {
+		log_verbose("no bashInteractive in the flake's nixpkgs input: %s", e ? err_message(e) : "");
+		*ret = env->bash ? xasprintf("%.*s", (int)(strlen(env->bash) - strlen("/bin/bash")), env->bash) : xstrdup("");
+	}
 }
 
 /* --- the record ------------------------------------------------------------------------------------------------- */
@@ -283,9 +332,18 @@ static void add_tools_to_path(struct resolve *r, struct devenv *env)
 	strv_env_set(&env->env, "PATH", longer);
 }
 
-static int write_record(struct resolve *r, const struct devenv *env, const struct strv *closure, const char *env_path,
-			const uint8_t *key, const char *nix_id, const char *name, struct err **e)
+struct found {
+	struct devenv env;
+	struct strv closure;
+	char *env_path;
+	char *interactive; /* store path of bashInteractive; NULL: not asked for */
+};
+
+static int write_record(struct resolve *r, const struct found *f, const uint8_t *key, const char *nix_id,
+			const char *name, struct err **e)
 {
+	const struct devenv *env = &f->env;
+	const struct strv *closure = &f->closure;
 	_cleanup_hostpaths_ struct hostpaths set = {0};
 	_cleanup_free_ struct record_path *paths = xcalloc(closure->n, sizeof(*paths));
 	_cleanup_strv_ struct strv functions = STRV_INIT;
@@ -298,8 +356,9 @@ static int write_record(struct resolve *r, const struct devenv *env, const struc
 		.platform = environment_platform(),
 		.nix_version = nix_id,
 		.flake_dir = r->q->source->flake_dir,
-		.env_path = env_path,
+		.env_path = f->env_path,
 		.bash = env->bash,
+		.bash_interactive = f->interactive,
 		.attrs_json = env->attrs_json,
 		.attrs_sh = env->attrs_sh,
 		.env = env->env.v,
@@ -337,36 +396,48 @@ static int root_everything(struct resolve *r, const char *name, struct err **e)
 	return hoststore_root(r->host, &r->mounted, link, e);
 }
 
+static int ask_nix(struct resolve *r, const char *profile, struct found *f, struct err **e)
+{
+	/* The folder of a box's own files, where structured attributes are put. */
+	const struct devenv_options options = {.attrs_dir = BOX_FILES};
+	_cleanup_free_ char *drv = NULL;
+	_cleanup_str_ struct str json = STR_INIT;
+	int k = instantiate(r, &drv, e);
+
+	if (k == 0)
+		k = take_outputs(r, drv, &r->nothing_missing, e);
+	if (k == 0)
+		k = print_environment(r, drv, profile, &json, e);
+	if (k == 0)
+		k = environment_path(r, profile, &f->env_path, &f->closure, e);
+	if (k == 0)
+		k = devenv_parse(str_text(&json), json.len, &options, &f->env, e);
+	if (k == 0 && r->q->interactive)
+		find_interactive(r, &f->env, &f->closure, &f->interactive);
+	return k;
+}
+
 static int resolve_steps(struct resolve *r, const uint8_t *key, const char *nix_id, const char *name, struct err **e)
 {
-	const struct devenv_options options = {.attrs_dir = "/etc/box"};
 	_cleanup_free_ char *profile = xasprintf("env-%.16s", name);
-	_cleanup_free_ char *drv = NULL;
-	_cleanup_free_ char *env_path = NULL;
-	_cleanup_str_ struct str json = STR_INIT;
-	_cleanup_strv_ struct strv closure = STRV_INIT;
-	_cleanup_devenv_ struct devenv env = {0};
 	_cleanup_close_ int gcroots = file_make_dirs(r->slot->dir, "nix/var/nix/gcroots/igloo", 0755, e);
+	struct found f = {.env_path = NULL};
 	int k = gcroots < 0 ? gcroots : take_tools(r, e);
 
 	if (k == 0)
 		k = take_inputs(r, e);
 	if (k == 0)
-		k = instantiate(r, &drv, e);
-	if (k == 0)
-		k = take_outputs(r, drv, e);
-	if (k == 0)
-		k = print_environment(r, drv, profile, &json, e);
-	if (k == 0)
-		k = environment_path(r, profile, &env_path, &closure, e);
-	if (k == 0)
-		k = devenv_parse(str_text(&json), json.len, &options, &env, e);
+		k = ask_nix(r, profile, &f, e);
 	if (k == 0) {
-		add_tools_to_path(r, &env);
+		add_tools_to_path(r, &f.env);
 		k = root_everything(r, name, e);
 	}
 	if (k == 0)
-		k = write_record(r, &env, &closure, env_path, key, nix_id, name, e);
+		k = write_record(r, &f, key, nix_id, name, e);
+	devenv_release(&f.env);
+	strv_release(&f.closure);
+	free(f.env_path);
+	free(f.interactive);
 	return k;
 }
 

@@ -4,10 +4,11 @@
 #include "box/resolve.h"
 #include "nix/devscript.h"
 #include "nix/storepath.h"
+#include "sys/fd.h"
 #include "sys/file.h"
-#include "sys/mnt.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
@@ -76,7 +77,7 @@ static int add_shares(const struct box_options *o, struct box_spec *spec, struct
 
 /* --- the environment ------------------------------------------------------------------------------------------------ */
 
-int enter_environment(const struct box_options *o, bool refresh, struct enter *in, struct strv *why, struct err **e)
+int enter_environment(const struct box_options *o, bool refresh, bool interactive, struct enter *in, struct strv *why, struct err **e)
 {
 	struct box_spec extra = {0};
 	struct environment_query q = {
@@ -85,6 +86,7 @@ int enter_environment(const struct box_options *o, bool refresh, struct enter *i
 		.shell = o->shell ? o->shell : "default",
 		.offline = o->offline,
 		.refresh = refresh,
+		.interactive = interactive,
 	};
 	int r = add_shares(o, &extra, e);
 
@@ -196,19 +198,37 @@ static int fill_spec(const struct box_options *o, struct enter *in, struct err *
 	return r < 0 ? r : add_shares(o, spec, e);
 }
 
-/* Limits that this process cannot set may be there for one started by the user's systemd: then igloo starts again. */
+/* Starts igloo again, as it was called, behind `argv`. */
+static int start_again(struct strv *argv, struct err **e)
+{
+	_cleanup_str_ struct str line = STR_INIT;
+	_cleanup_close_ int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	int r = fd < 0 || n < 0 ? err_errno(e, errno, "cannot start igloo again") : fd_read_all(fd, 4 << 20, &line, e);
+	size_t at;
+
+	if (r < 0)
+		return r;
+	self[n] = '\0';
+	strv_add(argv, self);
+	for (at = strlen(str_text(&line)) + 1; at < line.len; at += strlen(line.p + at) + 1)
+		strv_add(argv, line.p + at);
+	(void)execvp(argv->v[0], argv->v);
+	return err_errno(e, errno, "cannot run %s", argv->v[0]);
+}
+
+/* Limits that this process cannot set may be there for one that the user's systemd starts. */
 static int plan_limits(const struct box_options *o, struct err **e)
 {
 	const struct cgroup_limits limits = {.cpu_milli = o->cpus, .memory = o->memory, .pids = o->pids};
 	_cleanup_strv_ struct strv argv = STRV_INIT;
-	int r = cgroup_plan(&limits, &argv, e);
+	int r = limits.cpu_milli || limits.memory || limits.pids ? cgroup_plan(&limits, &argv, e) : 0;
 
-	if (r <= 0)
-		return r;
-	return err_set(e, ENOTSUP, "these limits need a scope of the user's systemd: start igloo through it");
+	return r <= 0 ? r : start_again(&argv, e);
 }
 
-int enter_prepare(const struct box_options *o, struct enter *in, struct err **e)
+int enter_prepare(const struct box_options *o, bool interactive, struct enter *in, struct err **e)
 {
 	int r;
 
@@ -217,7 +237,7 @@ int enter_prepare(const struct box_options *o, struct enter *in, struct err **e)
 	if (r == 0)
 		r = enter_repository(o, in, e);
 	if (r == 0)
-		r = enter_environment(o, false, in, NULL, e);
+		r = enter_environment(o, false, interactive, in, NULL, e);
 	if (r < 0)
 		return r;
 	fill_env(o, in);

@@ -4,6 +4,7 @@
 #include "cmd/enter.h"
 #include "cmd/report.h"
 #include "sys/childreport.h"
+#include "sys/stdio.h"
 #include "sys/tty.h"
 
 #include <errno.h>
@@ -44,6 +45,9 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 	struct box *box = NULL;
 	int r;
 
+	r = in->spec.detached ? 0 : stdio_check(stdio, e);
+	if (r < 0)
+		return r;
 	supervise_signals_block();
 	r = box_make(in->kind, &in->spec, in->slot, shown, &box, e);
 	if (r == 0)

@@ -13,7 +13,7 @@ static int run(struct invocation *inv, struct err **e)
 	_cleanup_strv_ struct strv argv = STRV_INIT;
 	struct enter in;
 	int signo = 0;
-	int r = enter_prepare(o, &in, e);
+	int r = enter_prepare(o, false, &in, e);
 
 	if (r == 0) {
 		enter_command(&in, inv->argv, &argv);

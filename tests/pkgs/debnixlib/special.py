@@ -132,6 +132,7 @@ def alternatives(group):
     return result
 
 
+# package -> (packages it needs although Debian does not say so, what to change)
 TABLE = {
     "git": (["bash"], git),
     "perl-base": (["bash"], perl),
@@ -142,11 +143,12 @@ TABLE = {
     "chromium": ([], chromium),
     "tigervnc-standalone-server": (["dash"], keyboards),
     "xvfb": (["dash"], keyboards),
+    "x11-xkb-utils": (["xkb-data"], None),
     "libnode108": (["dash"], node),
 }
 
 
 def apply(plan):
     for name, (_, change) in TABLE.items():
-        if name in plan.group.names:
+        if change and name in plan.group.names:
             change(plan)

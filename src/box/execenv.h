@@ -1,0 +1,44 @@
+/* What `igloo exec` needs to start a further command as the box's own was started: the file "exec" in the box's folder.
+ *
+ * Written by the supervisor before the box can be reached, removed with the box; mode 0600, for it holds the values of
+ * variables that were given with --env. It goes with the box, so nothing of it is synced. The file:
+ *
+ *     "igloo.exec/1", the folder (absolute), the number of words in front of a command, those words, the environment
+ *
+ * each ended by a NUL. The words are empty or bash with the program that runs the hook and knows the functions
+ * (nix/devscript.h). A box that was started without its script (BOX_ENV_SCRIPT) has none: such an environment has no
+ * hook, so all that a further command lacks there are its functions. */
+#ifndef IGLOO_BOX_EXECENV_H
+#define IGLOO_BOX_EXECENV_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+#include <sys/types.h>
+
+/* The protocol's bound (wire/exec.h) on what a command is started with, and some. */
+enum { EXECENV_BYTES_MAX = 9 << 20, EXECENV_STRINGS_MAX = 65536 };
+
+struct execenv {
+	char *cwd;
+	struct strv prefix;
+	struct strv env;
+};
+
+/* Writes the file into the box's folder. `prefix` and `env` are NULL-terminated; `prefix` may be NULL. */
+int execenv_write(int box_dir, const char *cwd, char *const *prefix, char *const *env, struct err **e);
+/* Takes it away, when the box has ended. */
+void execenv_remove(int box_dir);
+/* Reads the file of the box of that name. */
+int execenv_read(const char *name, struct execenv *ret, struct err **e);
+/* The file's bytes to their parts: 0, or -EBADMSG and nothing in *ret. */
+int execenv_decode(const char *bytes, size_t n, struct execenv *ret);
+void execenv_release(struct execenv *x);
+
+static inline void execenv_releasep(struct execenv *x)
+{
+	execenv_release(x);
+}
+#define _cleanup_execenv_ ATTR_CLEANUP(execenv_releasep)
+
+#endif
