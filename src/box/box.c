@@ -32,6 +32,14 @@ int box_name(struct box_spec *spec, const struct slot *slot, struct err **e)
 	return 0;
 }
 
+/* The two folders that hold boxes: for one command, and those that stay. */
+enum { FLEETING, STAYING, PLACES };
+
+static int open_place(int place, struct err **e)
+{
+	return dirs_open(place == FLEETING ? DIRS_RUNTIME : DIRS_STATE, "boxes", e);
+}
+
 /* With the lock held: may this folder be made anew for another box? */
 static bool is_leftover(int dir)
 {
@@ -46,10 +54,13 @@ int box_make(const struct kind *kind, struct box_spec *spec, struct slot *slot, 
 	     struct err **e)
 {
 	struct box *box = xcalloc(1, sizeof(*box));
-	_cleanup_close_ int boxes = dirs_open(DIRS_STATE, "boxes", e);
+	int place = spec->ephemeral ? FLEETING : STAYING;
+	_cleanup_close_ int boxes = open_place(place, e);
+	_cleanup_close_ int others = open_place(!place, e);
 	_cleanup_str_ struct str line = STR_INIT;
 	struct stat st;
-	int r = boxes < 0 ? boxes : 0;
+	bool taken;
+	int r = boxes < 0 ? boxes : others < 0 ? others : 0;
 
 	*box = (struct box){.kind = kind, .spec = spec, .slot = slot, .dir = -1, .lock = -1, .listener = -1};
 	box->running = (struct kind_box){.spec = spec, .slot = slot, .cgroup = -1, .link = -1, .pidfd = -1};
@@ -66,7 +77,15 @@ int box_make(const struct kind *kind, struct box_spec *spec, struct slot *slot, 
 		r = box->dir = file_open_beneath(boxes, spec->name, O_RDONLY | O_DIRECTORY, 0);
 	if (r >= 0)
 		r = box->lock = file_lock(box->dir, "lock", false, false, e);
-	if (r == -EWOULDBLOCK || (r >= 0 && fstatat(box->dir, "spec.json", &st, 0) == 0 && !is_leftover(box->dir))) {
+	taken = r == -EWOULDBLOCK || (r >= 0 && fstatat(box->dir, "spec.json", &st, 0) == 0 && !is_leftover(box->dir));
+	if (r >= 0 && !taken && fstatat(others, spec->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		_cleanup_close_ int other = file_open_beneath(others, spec->name, O_RDONLY | O_DIRECTORY, 0);
+
+		taken = other >= 0 && (file_is_locked(other, "lock", NULL) || !is_leftover(other));
+		if (taken)
+			(void)state_remove(boxes, spec->name, box->dir);
+	}
+	if (taken) {
 		r = err_set(e, EEXIST, "there is already a box called '%s'", spec->name);
 		(void)err_hint(e, "choose another --name, or: igloo %s %s", box->lock < 0 ? "stop" : "rm", spec->name);
 		box->lock = close_fd(box->lock < 0 ? -1 : box->lock);
@@ -117,8 +136,11 @@ void box_free(struct box *box)
 	(void)close_fd(box->listener);
 	if (box->lock >= 0 && box->listener >= 0)
 		control_remove(box->spec->name);
-	if (box->lock >= 0 && box->spec->ephemeral)
-		(void)state_remove(box->spec->name, box->dir);
+	if (box->lock >= 0 && box->spec->ephemeral) {
+		_cleanup_close_ int boxes = open_place(FLEETING, NULL);
+
+		(void)state_remove(boxes, box->spec->name, box->dir);
+	}
 	(void)close_fd(box->lock);
 	(void)close_fd(box->dir);
 	free(box->command);
@@ -139,9 +161,25 @@ void box_info_release(struct box_info *info)
 	*info = (struct box_info){0};
 }
 
+/* The folder of `boxes` that has the box; the last one when none has, which then says so. */
+static int open_place_of(const char *name, struct err **e)
+{
+	int boxes = -1;
+
+	for (int place = 0; place < PLACES; place++) {
+		struct stat st;
+
+		(void)close_fd(boxes);
+		boxes = open_place(place, e);
+		if (boxes < 0 || fstatat(boxes, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			break;
+	}
+	return boxes;
+}
+
 int box_open_file(const char *name, const char *file, int flags, struct err **e)
 {
-	_cleanup_close_ int boxes = dirs_open(DIRS_STATE, "boxes", e);
+	_cleanup_close_ int boxes = open_place_of(name, e);
 	_cleanup_free_ char *path = xasprintf("%s/%s", name, file);
 	int fd;
 
@@ -204,7 +242,7 @@ static int look_in(int boxes, const char *name, struct box_info *ret, struct err
 
 int box_look(const char *name, struct box_info *ret, struct err **e)
 {
-	_cleanup_close_ int boxes = dirs_open(DIRS_STATE, "boxes", e);
+	_cleanup_close_ int boxes = open_place_of(name, e);
 
 	return boxes < 0 ? boxes : look_in(boxes, name, ret, e);
 }
@@ -230,19 +268,23 @@ static int remove_ended(int boxes, const char *name, struct err **e)
 
 int box_remove(const char *name, struct err **e)
 {
-	_cleanup_close_ int boxes = dirs_open(DIRS_STATE, "boxes", e);
+	_cleanup_close_ int boxes = open_place_of(name, e);
 
 	return boxes < 0 ? boxes : remove_ended(boxes, name, e);
 }
 
-int box_list(struct box_info **ret, size_t *ret_n, struct err **e)
+static int by_name(const void *a, const void *b)
 {
-	_cleanup_close_ int boxes = dirs_open(DIRS_STATE, "boxes", e);
+	return strcmp(((const struct box_info *)a)->name, ((const struct box_info *)b)->name);
+}
+
+/* Adds the boxes of one folder; removes what killed supervisors left in it, and folders with a damaged state. */
+static int list_place(int place, struct box_info **list, size_t *n, struct err **e)
+{
+	_cleanup_close_ int boxes = open_place(place, e);
 	_cleanup_close_ int copy = boxes < 0 ? -1 : openat(boxes, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_strv_ struct strv names = STRV_INIT;
-	struct box_info *list = NULL;
 	const struct dirent *ent;
-	size_t n = 0;
 	DIR *d;
 
 	if (boxes < 0)
@@ -255,19 +297,34 @@ int box_list(struct box_info **ret, size_t *ret_n, struct err **e)
 		if (ent->d_name[0] != '.')
 			strv_add(&names, ent->d_name);
 	(void)closedir(d);
-	strv_sort_unique(&names);
-	list = xcalloc(names.n ? names.n : 1, sizeof(*list));
+	*list = xrealloc_array(*list, *n + names.n + 1, sizeof(**list));
 	for (size_t i = 0; i < names.n; i++) {
 		struct box_info info = {0};
 
 		if (look_in(boxes, names.v[i], &info, NULL) < 0 || (!info.running && info.ephemeral)) {
-			/* What a killed supervisor left, or a folder with a damaged state. */
 			box_info_release(&info);
 			(void)remove_ended(boxes, names.v[i], NULL);
 			continue;
 		}
-		list[n++] = info;
+		(*list)[(*n)++] = info;
 	}
+	return 0;
+}
+
+int box_list(struct box_info **ret, size_t *ret_n, struct err **e)
+{
+	struct box_info *list = NULL;
+	size_t n = 0;
+	int r = 0;
+
+	for (int place = 0; place < PLACES && r == 0; place++)
+		r = list_place(place, &list, &n, e);
+	if (r < 0) {
+		box_list_free(list, n);
+		return r;
+	}
+	if (n > 0)
+		qsort(list, n, sizeof(*list), by_name);
 	*ret = list;
 	*ret_n = n;
 	return 0;

@@ -1,9 +1,12 @@
 /* A box and its life.
  *
- *     $XDG_STATE_HOME/igloo/boxes/<name>/lock       held by the supervisor: a box runs if and only if it is held
- *                                        spec.json  what it is, and its supervisor's and guest's pids
- *                                        log        output of a detached box (box/output.h)
- *     $XDG_RUNTIME_DIR/igloo/boxes/<name>           the supervisor's socket (box/control.h)
+ *     boxes/<name>/lock       held by the supervisor: a box runs if and only if it is held
+ *                  spec.json  what it is, and its supervisor's and guest's pids
+ *                  log        output of a detached box (box/output.h)
+ *     sockets/<name>          the supervisor's socket (box/control.h), in the runtime folder
+ *
+ * `boxes` of a box that is made for one command lies in the runtime folder (memory, as a rule: nothing of such a box is
+ * worth a disk's time); that of a box that stays, in the state folder.
  *
  * States: made (folder and lock) -> running (guest connected, pid written) -> ended (its supervisor gave up the
  * lock: by itself, or by being killed). An ended box that was made for one command is removed by whoever

@@ -53,15 +53,25 @@ static void feed(int *fd, const struct str *input, size_t *at)
 		*fd = close_fd(*fd);
 }
 
-static int take_output(const struct capture *c, int *fd, struct str *output, struct err **e)
+static int take_output(const struct capture *c, int *fd, struct str *output, size_t *taken, struct err **e)
 {
 	ssize_t n = read(*fd, str_room(output, 65536), 65536);
 
-	if (n > 0)
+	int r;
+
+	if (n > 0) {
 		str_grew(output, (size_t)n);
-	else if (n == 0)
+		*taken += (size_t)n;
+	} else if (n == 0) {
 		*fd = close_fd(*fd);
-	if (output->len > c->max_output)
+	}
+	if (n > 0 && c->output_fd > 0 && *taken <= c->max_output) {
+		r = fd_write_all(c->output_fd, output->p, output->len);
+		str_clear(output);
+		if (r < 0)
+			return err_errno(e, -r, "cannot keep what %s printed", c->argv[0]);
+	}
+	if (*taken > c->max_output)
 		return err_set(e, EFBIG, "%s printed more than %zu bytes", c->argv[0], c->max_output);
 	return 0;
 }
@@ -80,6 +90,7 @@ static void take_errors(const struct capture *c, int *fd)
 static int pump(const struct capture *c, int in, int out, int errors, struct str *output, struct err **e)
 {
 	size_t at = 0;
+	size_t taken = 0;
 	int r = 0;
 
 	(void)fd_set_nonblock(in, true);
@@ -95,7 +106,7 @@ static int pump(const struct capture *c, int in, int out, int errors, struct str
 		if (fds[0].revents)
 			feed(&in, c->input, &at);
 		if (fds[1].revents)
-			r = take_output(c, &out, output, e);
+			r = take_output(c, &out, output, &taken, e);
 		if (fds[2].revents)
 			take_errors(c, &errors);
 	}

@@ -14,6 +14,7 @@ struct capture {
 	char *const *env;
 	const struct str *input; /* for stdin; NULL: nothing */
 	size_t max_output;       /* bytes of stdout; more is an error */
+	int output_fd;           /* stdout goes to this file instead of `output`; 0: no */
 	/* stderr as it comes, and once a second while nothing does (n == 0); may be NULL */
 	void (*on_stderr)(void *arg, const char *bytes, size_t n);
 	void *arg;

@@ -13,7 +13,7 @@
 /* By way of the folder's descriptor, since a socket's name is at most 107 bytes and XDG folders may be longer. */
 static int address_of(const char *name, struct sockaddr_un *address, int *ret_dir, struct err **e)
 {
-	int dir = dirs_open(DIRS_RUNTIME, "boxes", e);
+	int dir = dirs_open(DIRS_RUNTIME, "sockets", e);
 
 	if (dir < 0)
 		return dir;
@@ -58,7 +58,7 @@ int control_connect(const char *name, struct err **e)
 
 void control_remove(const char *name)
 {
-	_cleanup_close_ int dir = dirs_open(DIRS_RUNTIME, "boxes", NULL);
+	_cleanup_close_ int dir = dirs_open(DIRS_RUNTIME, "sockets", NULL);
 
 	if (dir >= 0)
 		(void)unlinkat(dir, name, 0);

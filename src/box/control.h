@@ -1,4 +1,4 @@
-/* The socket of a box's supervisor: $XDG_RUNTIME_DIR/igloo/boxes/<name>, mode 0600. Clients speak the guest's own
+/* The socket of a box's supervisor: $XDG_RUNTIME_DIR/igloo/sockets/<name>, mode 0600. Clients speak the guest's own
  * frames (wire/frame.h) over it: EXEC, SIGNAL, SHUTDOWN, and ATTACH for the terminal of a detached box. */
 #ifndef IGLOO_BOX_CONTROL_H
 #define IGLOO_BOX_CONTROL_H

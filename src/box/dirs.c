@@ -57,6 +57,11 @@ int dirs_path(enum dirs_kind kind, const char *sub, char **ret, struct err **e)
 			*ret = xasprintf("%s/igloo%s%s", run, slash, sub);
 			return 0;
 		}
+		/* Root has no /run/user/0 without a login session, but all of /run. */
+		if (geteuid() == 0 && is_private_folder("/run")) {
+			*ret = xasprintf("/run/igloo%s%s", slash, sub);
+			return 0;
+		}
 		r = dirs_path(DIRS_STATE, "run", &state, e);
 		if (r == 0)
 			*ret = xasprintf("%s%s%s", state, slash, sub);

@@ -6,8 +6,11 @@
 #include "sys/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 const char *const protect_rule_names[] = {"git-config", "git-hooks", "git-modules", "envrc", "mise",
@@ -213,19 +216,78 @@ int protect_workspace(const struct source *source, const struct strv *opened, st
 	if (r < 0)
 		return r;
 	heldset_give_pins(&p->held, spec);
-	protect_watch_folders(p);
 	*ret = take_ptr(p);
 	return 0;
+}
+
+static void remove_placeholders(const struct protect *p)
+{
+	for (size_t i = 0; i < p->held.n; i++)
+		if (p->held.v[i].placeholder)
+			held_remove(&p->held.v[i]);
+}
+
+static bool last_box(const struct protect *p)
+{
+	return p->change >= 0 && lock_fd(p->change, LOCK_EX) == 0 && flock(p->lock, LOCK_EX | LOCK_NB) == 0;
+}
+
+/* Everything but what the sweeper needs goes: it must hold no pipe and no lock of the box or its caller. */
+static void close_others(const struct protect *p)
+{
+	int end = fcntl(p->lock, F_DUPFD_CLOEXEC, 3);
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int fd = 0; fd < 3 && null >= 0; fd++)
+		(void)dup2(null, fd);
+	/* Descriptors are given out from the lowest free number: all that is open above `end` is held below. */
+	for (int fd = 3; fd < end + 1024; fd++) {
+		bool needed = fd == p->lock || fd == p->change;
+
+		for (size_t i = 0; i < p->held.n && !needed; i++)
+			needed = p->held.v[i].dir == fd;
+		if (!needed)
+			(void)close(fd);
+	}
+}
+
+/* A process that removes the placeholders after a while, holding the lock shared until then: a box that ends
+ * meanwhile leaves it to this one, and this one to a box that runs then. False when there is none. */
+static bool sweep_later(const struct protect *p)
+{
+	const char *keep = getenv("IGLOO_VIEW_KEEP");
+	pid_t pid = keep && strcmp(keep, "0") == 0 ? -1 : fork();
+
+	if (pid != 0)
+		return pid > 0;
+	close_others(p);
+	(void)setsid();
+	(void)prctl(PR_SET_NAME, "igloo-sweep", 0, 0, 0);
+	(void)poll(NULL, 0, PROTECT_LINGER_MS);
+	if (last_box(p))
+		remove_placeholders(p);
+	_exit(0);
+}
+
+static bool has_placeholders(const struct protect *p)
+{
+	for (size_t i = 0; i < p->held.n; i++)
+		if (p->held.v[i].placeholder)
+			return true;
+	return false;
 }
 
 void protect_free(struct protect *p)
 {
 	if (!p)
 		return;
-	if (p->change >= 0 && lock_fd(p->change, LOCK_EX) == 0 && flock(p->lock, LOCK_EX | LOCK_NB) == 0)
-		for (size_t i = 0; i < p->held.n; i++)
-			if (p->held.v[i].placeholder)
-				held_remove(&p->held.v[i]);
+	if (has_placeholders(p) && last_box(p)) {
+		(void)flock(p->lock, LOCK_SH);
+		if (!sweep_later(p))
+			remove_placeholders(p);
+		/* The sweeper shares these descriptions: what it needs is free, what it holds stays. */
+		(void)flock(p->change, LOCK_UN);
+	}
 	heldset_release(&p->held);
 	for (size_t i = 0; i < p->n_watches; i++)
 		free(p->watches[i].dir);

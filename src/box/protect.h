@@ -12,7 +12,7 @@
  * A placeholder is known by its modification time (PROTECT_MARK) and by being empty; so no journal is needed to
  * tell it from the user's own, and what somebody put something into is nobody's placeholder any more. Every
  * box of a workspace holds workspaces/<hash> of the state folder shared. Whoever can lock it exclusively is the last,
- * and removes the placeholders; after a kill -9 that is the next box to start or end, or protect_sweep().
+ * and removes the placeholders; after a kill -9 that is the next box to end, or protect_sweep().
  *
  * A rename over a mounted file from outside (`git config` on the host) takes the box's mount away with the old
  * file. An inotify descriptor sees it, and protect_reapply() with kind->repin mounts it anew: see
@@ -44,11 +44,17 @@ int protect_add_git_shares(const struct source *source, struct box_spec *spec, s
  * protected (a fifo, a link to nothing). *ret is held as long as the box runs. */
 int protect_workspace(const struct source *source, const struct strv *opened, struct box_spec *spec,
 		      struct protect **ret, struct err **e);
-/* Removes the placeholders if this was the workspace's last box. Accepts NULL. */
+/* Removes the placeholders if this was the workspace's last box: PROTECT_LINGER_MS later, by a process of its own, so
+ * that one command after the other neither waits for it nor makes them anew (at once with IGLOO_VIEW_KEEP=0).
+ * Accepts NULL. */
+#define PROTECT_LINGER_MS 5000
 void protect_free(struct protect *p);
 
-/* Readable when something in a watched folder changed; -1 when there is nothing to watch. */
-int protect_watch_fd(const struct protect *p);
+/* Starts watching and returns a descriptor that is readable when something in a watched folder changed; -1 when there
+ * is nothing to watch. To be called once, PROTECT_WATCH_AFTER_MS after the box's start, and followed by kind->repin for
+ * what happened before: letting go of a watch costs the kernel milliseconds, which a short command need not pay. */
+#define PROTECT_WATCH_AFTER_MS 500
+int protect_watch(struct protect *p);
 /* Reads what is there. True when a protected path may have been replaced: then placeholders were made again
  * where they are missing, and the caller calls kind->repin. */
 bool protect_reapply(struct protect *p);

@@ -44,7 +44,4 @@ static inline bool protect_is_closed(const struct gather *g, const char *rule)
 int protect_add_links(struct gather *g, const char *rule, const char *dir, struct err **e);
 /* What is protected because the repository's configuration or layout names it. */
 int protect_add_git(struct gather *g, struct err **e);
-/* Watches the folders of all that is held. */
-void protect_watch_folders(struct protect *p);
-
 #endif

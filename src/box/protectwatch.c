@@ -6,8 +6,10 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-void protect_watch_folders(struct protect *p)
+int protect_watch(struct protect *p)
 {
+	if (!p || p->inotify >= 0)
+		return p ? p->inotify : -1;
 	p->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	for (size_t i = 0; p->inotify >= 0 && i < p->held.n; i++) {
 		const struct held *h = &p->held.v[i];
@@ -27,11 +29,7 @@ void protect_watch_folders(struct protect *p)
 		p->watches = xrealloc_array(p->watches, p->n_watches + 1, sizeof(*p->watches));
 		p->watches[p->n_watches++] = (struct watch){wd, take_ptr(dir)};
 	}
-}
-
-int protect_watch_fd(const struct protect *p)
-{
-	return p && p->n_watches > 0 ? p->inotify : -1;
+	return p->n_watches > 0 ? p->inotify : -1;
 }
 
 static const struct held *find_held(const struct protect *p, const char *dir, const char *name, size_t n)

@@ -1,6 +1,5 @@
 #include "box/state.h"
 
-#include "box/dirs.h"
 #include "fmt/json.h"
 #include "sys/file.h"
 
@@ -121,12 +120,8 @@ int state_read(int dir, struct box_info *ret, struct err **e)
 	return 0;
 }
 
-int state_remove(const char *name, int dir)
+int state_remove(int boxes, const char *name, int dir)
 {
-	_cleanup_close_ int boxes = dirs_open(DIRS_STATE, "boxes", NULL);
-
-	if (boxes < 0)
-		return boxes;
 	(void)unlinkat(dir, "spec.json", 0);
 	(void)unlinkat(dir, "lock", 0);
 	if (unlinkat(boxes, name, AT_REMOVEDIR) < 0)

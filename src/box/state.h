@@ -8,7 +8,7 @@
 int state_write(struct box *box, int exit_code, struct err **e);
 /* -ENOENT when there is none yet, -EBADMSG when it is damaged. */
 int state_read(int dir, struct box_info *ret, struct err **e);
-/* Removes the folder of an ephemeral box quickly: its few known files, then itself. */
-int state_remove(const char *name, int dir);
+/* Removes the folder `dir` (`name` in `boxes`) of an ephemeral box quickly: its few known files, then itself. */
+int state_remove(int boxes, const char *name, int dir);
 
 #endif

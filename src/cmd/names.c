@@ -10,8 +10,8 @@
 /* Beyond this nobody picks from a list. */
 #define NAMES_MAX 4096
 
-/* The folders of $XDG_STATE_HOME/igloo/<folder> that are named as boxes and slots are. */
-static void add_folders(const char *folder, struct strv *names)
+/* The sub-folders of one of igloo's folders that are named as boxes and slots are. */
+static void add_folders(enum dirs_kind kind, const char *folder, struct strv *names)
 {
 	_cleanup_free_ char *path = NULL;
 	struct dirent *d;
@@ -19,7 +19,7 @@ static void add_folders(const char *folder, struct strv *names)
 	int fd;
 
 	/* Not dirs_open(): pressing a key makes no folders. */
-	if (dirs_path(DIRS_STATE, folder, &path, NULL) < 0)
+	if (dirs_path(kind, folder, &path, NULL) < 0)
 		return;
 	fd = file_open_user(path, O_RDONLY | O_DIRECTORY);
 	if (fd < 0)
@@ -39,7 +39,10 @@ static void add_folders(const char *folder, struct strv *names)
 int complete_names(const char *what, struct strv *names)
 {
 	if (strcmp(what, "boxes") == 0 || strcmp(what, "slots") == 0) {
-		add_folders(what, names);
+		add_folders(DIRS_STATE, what, names);
+		/* Boxes made for one command lie elsewhere (box/box.h). */
+		if (strcmp(what, "boxes") == 0)
+			add_folders(DIRS_RUNTIME, what, names);
 		return 0;
 	}
 	/* The names of a flake's shells are known only by evaluating it, which no key press should. */

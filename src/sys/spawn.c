@@ -239,6 +239,9 @@ int spawn_run(const struct spawn *s, struct str *out, struct str *errors, int *r
 	if (s->input) {
 		in = input_file(s->input, s->input_bytes);
 		r = in < 0 ? in : 0;
+	} else if (s->input_fd > 0) {
+		in = fcntl(s->input_fd, F_DUPFD_CLOEXEC, 3);
+		r = in < 0 ? -errno : 0;
 	}
 	if (r == 0)
 		r = make_pipe(out_pipe);

@@ -22,6 +22,7 @@ struct spawn {
 	const char *name;  /* what messages call it ("git ls-files"); NULL: argv[0] */
 	const void *input; /* its standard input; NULL: /dev/null */
 	size_t input_bytes;
+	int input_fd;           /* its standard input where `input` is NULL; 0 or less: none */
 	size_t max_output;      /* bytes of standard output taken */
 	unsigned time_limit_ms; /* 0: none */
 	int cancel_fd;          /* when it becomes readable the program is killed; 0 or less: none */

@@ -20,25 +20,32 @@ export IGLOO_E2E_FILE=$T
 export HOME=$T/home TMPDIR=$T/tmp
 export XDG_STATE_HOME=$HOME/.local/state XDG_CACHE_HOME=$HOME/.cache XDG_CONFIG_HOME=$HOME/.config
 export XDG_RUNTIME_DIR=$T/run
-export NIX_CONFIG="experimental-features = nix-command flakes"
+unset NIX_CONFIG NIX_PATH NIX_REMOTE
 export GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=test GIT_AUTHOR_EMAIL=test@example.org
 export GIT_COMMITTER_NAME=test GIT_COMMITTER_EMAIL=test@example.org
 unset IGLOO_IN IGLOO_SLOT
 mkdir -m 700 "$HOME" "$TMPDIR" "$XDG_RUNTIME_DIR"
 SYSTEM=$(uname -m)-linux
+# For the host's own Nix, where a test needs it; igloo has to do without.
+HOST_NIX="experimental-features = nix-command flakes"
+[[ $EUID != 0 ]] || HOST_NIX+=$'\nbuild-users-group ='
 
 tests_run=0 tests_failed=0
 
-# Kills what this test started and left running: it has TEST_MARK in its environment.
+# Sends a signal to what this test started and left running: it has TEST_MARK in its environment.
+# Fails if there is nothing of the kind.
 end_processes()
 {
-	local pid file
+	local pid file found=1
 	for file in /proc/[0-9]*/environ; do
 		pid=${file#/proc/}
 		pid=${pid%/environ}
 		[[ $pid != "$$" && $pid != "$BASHPID" ]] || continue
-		grep -qazxF "$TEST_MARK" "$file" 2>/dev/null && kill "$@" "$pid" 2>/dev/null
+		if grep -qazxF "$TEST_MARK" "$file" 2>/dev/null && kill "$1" "$pid" 2>/dev/null; then
+			found=0
+		fi
 	done
+	return $found
 }
 
 finish()
@@ -65,7 +72,7 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# pass NAME / fail NAME: one result. What fail() reads from stdin, if it is a pipe or file, explains it.
+# pass NAME / fail NAME [EXPLANATION]: one result.
 pass()
 {
 	tests_run=$((tests_run + 1))
@@ -77,7 +84,7 @@ fail()
 	tests_run=$((tests_run + 1))
 	tests_failed=$((tests_failed + 1))
 	echo "not ok $tests_run - $1"
-	[[ -z ${2-} ]] || sed 's/^/# /' <<<"$2"
+	[[ -z ${2-} ]] || printf '# %s\n' "${2//$'\n'/$'\n# '}"
 }
 
 # skip NAME REASON: the reason names the capability that is missing.
@@ -207,11 +214,21 @@ mkproject()
 	mkdir -p "$folder" && cd "$folder" || exit 1
 	flake "$@" >flake.nix
 	git init -q . && git add -A || exit 1
-	nix flake lock 2>"$T/lock.log" || {
+	NIX_CONFIG=$HOST_NIX nix flake lock 2>"$T/lock.log" || {
 		cat "$T/lock.log" >&2
 		exit 1
 	}
 	git add -A && git commit -qm 'a project'
+}
+
+# appears FILE PID: waits until the file is there; fails when the process ends before, or after a minute.
+appears()
+{
+	local end=$((SECONDS + 60))
+	until [[ -e $1 ]]; do
+		kill -0 "$2" 2>/dev/null && ((SECONDS < end)) || return 1
+		sleep 0.05
+	done
 }
 
 # within SECONDS COMMAND...: waits until the command succeeds.

@@ -20,6 +20,7 @@ substitute = false
 build-users-group =
 flake-registry = $work/registry.json"
 echo '{"flakes":[],"version":2}' >"$work/registry.json"
+rm -rf "$work/pkgs" "$work/repo" "$work/synth" # what an earlier run left
 
 count=0
 failed=0
@@ -161,6 +162,11 @@ cat >"$work/repo/flake.nix" <<EOF
       LIST = [ "a" "b" ];
       FLAG = true;
     };
+    devShells.x86_64-linux.structured = pkgs.mkShell {
+      __structuredAttrs = true;
+      packages = [ pkgs.jq ];
+      TABLE.key = "a value";
+    };
     packages.x86_64-linux.default = pkgs.stdenv.mkDerivation {
       pname = "hello";
       version = "1";
@@ -196,6 +202,10 @@ check "print-dev-env: PATH, and functions" env_is \
     and (.bashFunctions | has("genericBuild") and has("runHook") and has("buildPhase"))'
 says "nix develop" '^jq-1.* 3\.' nix develop "path:$work/repo" -c bash -c \
     'echo $(jq --version) $(sqlite3 --version)'
+says "structured attributes" '"a value"' \
+    nix print-dev-env --json "path:$work/repo#structured"
+says "structured attributes: PATH" '^jq-1' \
+    nix develop "path:$work/repo#structured" -c jq --version
 says "nix develop runs the hooks in order" '^inner hook outer hook$' bash -c \
     "echo \$(nix develop 'path:$work/repo' -c true)"
 says "import nixpkgs, and lib" '^jq-1.* x-a$' bash -c "echo \$(nix eval --raw --impure --expr '
@@ -212,7 +222,10 @@ for version in 2.26 2.34; do
     check "nix $version is fetched" "$debnix" nix --version $version --out "$work/nix-$version"
     says "nix $version: the same .drv" "^${drv:-none}" "$work/nix-$version/bin/nix" eval --raw \
         "path:$work/repo#devShells.x86_64-linux.default.drvPath"
-    check "nix $version: print-dev-env" "$work/nix-$version/bin/nix" print-dev-env --json "path:$work/repo"
+    check "nix $version: print-dev-env" \
+        "$work/nix-$version/bin/nix" print-dev-env --json "path:$work/repo"
+    says "nix $version: structured attributes" '"a value"' \
+        "$work/nix-$version/bin/nix" print-dev-env --json "path:$work/repo#structured"
 done
 
 # A store of its own, in a root that holds nothing else: do the builds need, or see, anything more?

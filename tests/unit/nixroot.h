@@ -51,7 +51,7 @@ static inline void nixroot_enter(void)
 		return;
 	if (access("/nix", F_OK) < 0 || shell("nix-store --version", NULL) < 0)
 		nixroot_skip("no Nix on this machine");
-	if (n < 0 || !mkdtemp(dir) || shell("bwrap --dev-bind / / --bind /tmp /nix true", NULL) < 0)
+	if (n < 0 || !mkdtemp(dir) || chmod(dir, 0755) < 0 || shell("bwrap --dev-bind / / --bind /tmp /nix true", NULL) < 0)
 		nixroot_skip("bubblewrap does not work here");
 	self[n] = '\0';
 	(void)setenv("IGLOO_TEST_NIXROOT", dir, 1);
@@ -59,11 +59,12 @@ static inline void nixroot_enter(void)
 	if (pid == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (geteuid() == 0)
-			(void)execlp("bwrap", "bwrap", "--die-with-parent", "--cap-add", "ALL", "--dev-bind", "/", "/",
-				     "--bind", dir, "/nix", self, (char *)NULL);
+			(void)execlp("bwrap", "bwrap", "--die-with-parent", "--unshare-pid", "--proc", "/proc",
+				     "--cap-add", "ALL", "--dev-bind", "/", "/", "--bind", dir, "/nix", self,
+				     (char *)NULL);
 		else
-			(void)execlp("bwrap", "bwrap", "--die-with-parent", "--dev-bind", "/", "/", "--bind", dir,
-				     "/nix", self, (char *)NULL);
+			(void)execlp("bwrap", "bwrap", "--die-with-parent", "--unshare-pid", "--proc", "/proc",
+				     "--dev-bind", "/", "/", "--bind", dir, "/nix", self, (char *)NULL);
 		_exit(1);
 	}
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

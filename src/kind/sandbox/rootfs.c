@@ -235,8 +235,11 @@ int rootfs_fill_dev(int root, struct err **e)
 	static const struct {
 		const char *name;
 		const char *to;
-	} links[] = {{"fd", "/proc/self/fd"},	      {"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"},
-		     {"stderr", "/proc/self/fd/2"}, {"ptmx", "pts/ptmx"}};
+	} links[] = {{"fd", "/proc/self/fd"},
+		     {"stdin", "/proc/self/fd/0"},
+		     {"stdout", "/proc/self/fd/1"},
+		     {"stderr", "/proc/self/fd/2"},
+		     {"ptmx", "pts/ptmx"}};
 	_cleanup_close_ int dev = new_tmpfs(root, "dev", "mode=0755,size=64k,nr_inodes=64", e);
 	int r;
 
@@ -299,9 +302,10 @@ int rootfs_fill_etc(int root, struct err **e)
 				  "networks: files\nservices: files\nprotocols: files\n"},
 		{"nix/registry.json", "{\"flakes\":[],\"version\":2}\n"},
 		/* The box is the sandbox: inside it Nix can make no namespace of its own, and needs no other user. */
-		{"nix/nix.conf", "experimental-features = nix-command flakes\nsandbox = false\nbuild-users-group =\n"
-				 "warn-dirty = false\nflake-registry = /etc/nix/registry.json\naccept-flake-config = false\n"
-				 "builders =\n!include /etc/box/nix.conf\n"},
+		{"nix/nix.conf",
+		 "experimental-features = nix-command flakes\nsandbox = false\nbuild-users-group =\n"
+		 "warn-dirty = false\nflake-registry = /etc/nix/registry.json\naccept-flake-config = false\n"
+		 "builders =\n!include /etc/box/nix.conf\n"},
 	};
 	_cleanup_close_ int etc = new_tmpfs(root, "etc", "mode=0755,size=16m,nr_inodes=64", e);
 	_cleanup_str_ struct str ca = STR_INIT;
@@ -343,8 +347,10 @@ int view_fill(const struct slot *slot, const struct hostpaths *set, int root, st
 static int seal_proc(int root, int scratch, struct err **e)
 {
 	static const char *const read_only[] = {"sys", "irq", "bus", "fs", "sysrq-trigger"};
-	static const char *const hidden[] = {"kcore", "keys", "key-users", "timer_list", "latency_stats", "sched_debug",
-					     "kmsg", "acpi", "scsi", "kallsyms"};
+	static const char *const hidden[] = {
+		"kcore",    "keys",   "key-users",    "timer_list", "latency_stats", "sched_debug", "kmsg",
+		"acpi",     "scsi",   "kallsyms",     "kpagecount", "kpageflags",    "kpagecgroup", "vmallocinfo",
+		"slabinfo", "vmcore", "pagetypeinfo", "asound",     "dynamic_debug"};
 	_cleanup_close_ int proc = file_open_beneath(root, "proc", O_PATH | O_DIRECTORY, 0);
 	int r = 0;
 
@@ -360,7 +366,9 @@ static int seal_proc(int root, int scratch, struct err **e)
 		_cleanup_close_ int target = openat(proc, hidden[i], O_PATH | O_NOFOLLOW | O_CLOEXEC);
 		struct stat st;
 
-		if (target >= 0 && fstat(target, &st) == 0)
+		/* Most of them are root's alone: in an ordinary user's box there is nothing to hide, and no mount to
+		 * pay. */
+		if (target >= 0 && fstat(target, &st) == 0 && faccessat(proc, hidden[i], R_OK, AT_EACCESS) == 0)
 			r = mnt_bind(scratch, S_ISDIR(st.st_mode) ? "empty" : "nothing", target, MNT_RDONLY);
 	}
 	return r < 0 ? err_errno(e, -r, "cannot seal the box's /proc") : 0;
@@ -400,7 +408,7 @@ static int fill_scratch(const struct box_spec *spec, int root, struct err **e)
 	static const struct {
 		const char *name;
 		mode_t mode;
-	} folders[] = {{"tmp", 01777}, {"shm", 01777}, {"run", 0755},	    {"run/user", 0755},
+	} folders[] = {{"tmp", 01777},          {"shm", 01777}, {"run", 0755}, {"run/user", 0755},
 		       {"run/user/1000", 0700}, {"home", 0700}, {"etc", 0755}, {"empty", 0555}};
 	_cleanup_close_ int scratch = -1;
 	int r;

@@ -17,8 +17,9 @@
 #include "kind/sandbox/setup.h"
 
 #include "kind/sandbox/filter.h"
-#include "sys/childreport.h"
 #include "kind/sandbox/rootfs.h"
+#include "kind/sandbox/scope.h"
+#include "sys/childreport.h"
 #include "sys/fd.h"
 #include "sys/file.h"
 #include "sys/mnt.h"
@@ -53,8 +54,14 @@ uint64_t setup_namespaces(const struct box_spec *spec)
 
 int setup_sources(const struct box_spec *spec, int **ret, struct err **e)
 {
-	int *fds = xcalloc(spec->nshares ? spec->nshares : 1, sizeof(*fds));
+	int r = mnt_private();
+	int *fds = NULL;
 
+	/* Else a clone stays a slave of the host's mount: what the host mounts below a share later would appear in the
+	 * box, writable in a read-only share, with devices and set-user-id files. */
+	if (r < 0)
+		return err_errno(e, -r, "cannot make the mounts private");
+	fds = xcalloc(spec->nshares ? spec->nshares : 1, sizeof(*fds));
 	for (size_t i = 0; i < spec->nshares; i++) {
 		const struct box_share *share = &spec->shares[i];
 		struct stat st;
@@ -220,6 +227,8 @@ static void ATTR_NORETURN become_guest(const struct setup *s)
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	r = ns_drop_privileges();
 	if (r == 0)
+		r = scope_load();
+	if (r >= 0)
 		r = filter_load();
 	if (r == 0) {
 		(void)execveat(GUEST, "", argv, env, AT_EMPTY_PATH);

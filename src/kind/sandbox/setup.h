@@ -7,12 +7,12 @@
 
 struct setup {
 	const struct kind_box *box;
-	const struct view *view;         /* NULL: make everything in the box's own namespaces */
-	const struct hostpaths *set;     /* used without a view */
-	int guest;                       /* sealed memfd of the guest's program */
-	int link;                        /* the guest's end of the connection */
-	int report;                      /* where failures go; closes when the guest runs */
-	int go;                          /* without a view: a byte comes when the user namespace's maps are written */
+	const struct view *view;     /* NULL: make everything in the box's own namespaces */
+	const struct hostpaths *set; /* used without a view */
+	int guest;                   /* sealed memfd of the guest's program */
+	int link;                    /* the guest's end of the connection */
+	int report;                  /* where failures go; closes when the guest runs */
+	int go;                      /* without a view: a byte comes when the user namespace's maps are written */
 };
 
 /* Namespaces a box gets anew, as flags for ns_fork(). */
@@ -25,8 +25,8 @@ void setup_through_view(const struct setup *s) ATTR_NORETURN;
 /* The first process of a box, in its new namespaces: builds the root, drops everything, runs the guest. */
 void setup_box(const struct setup *s, const int *sources) ATTR_NORETURN;
 
-/* Descriptors of the shares' sources in this namespace, as mnt_clone() gives them; fd[i] belongs to
- * spec->shares[i]. */
+/* To be called in a mount namespace of the caller's own: makes all its mounts private. Descriptors of the shares'
+ * sources in this namespace, as mnt_clone() gives them; fd[i] belongs to spec->shares[i]. */
 int setup_sources(const struct box_spec *spec, int **ret, struct err **e);
 
 /* Mounts a pinned path onto itself; `root` is the box's root. */

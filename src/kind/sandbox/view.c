@@ -34,6 +34,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -50,12 +51,17 @@ struct request {
 static int keeper_address(const struct slot *slot, struct sockaddr_un *address, int *ret_dir, struct err **e)
 {
 	_cleanup_close_ int dir = dirs_open(DIRS_RUNTIME, "views", e);
+	struct stat st;
 
 	if (dir < 0)
 		return dir;
-	/* Through the folder's descriptor: XDG paths may be longer than a socket's name can be. */
+	if (fstat(slot->dir, &st) < 0)
+		return err_errno(e, errno, "cannot look at slot '%s'", slot->id);
+	/* Through the folder's descriptor: XDG paths may be longer than a socket's name can be. By the slot folder's inode,
+	 * not its id: the runtime folder is one, state folders may be several. */
 	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
-	(void)snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/%s", dir, slot->id);
+	(void)snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/%llx-%llx", dir,
+		       (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
 	*ret_dir = take_fd(&dir);
 	return 0;
 }
@@ -212,7 +218,7 @@ static int keeper_listen(const struct slot *slot, struct err **e)
 
 	if (r < 0)
 		return r;
-	(void)unlinkat(dir, slot->id, 0);
+	(void)unlink(address.sun_path);
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(listener, 128) < 0)
 		return err_errno(e, errno, "cannot make the view's socket");
@@ -277,6 +283,8 @@ static void ATTR_NORETURN extend_run(int userns, int mntns, const struct hostpat
 
 	if (r == 0 && unshare(CLONE_NEWNS) < 0)
 		r = -errno;
+	if (r == 0)
+		r = mnt_private();
 	for (size_t i = 0; i < n && r == 0; i++) {
 		sources[i] = mnt_clone(AT_FDCWD, paths[i].source, 0);
 		r = sources[i] < 0 ? sources[i] : 0;

@@ -9,7 +9,16 @@ if [ -n "${NIX_ATTRS_SH_FILE-}" ] && [ -e "$NIX_ATTRS_SH_FILE" ]; then
 elif [ -e .attrs.sh ]; then
     . .attrs.sh
 fi
-: "${outputs:=out}"
+# With structured attributes `outputs` is a table, name to path.
+outputNames=out
+if [[ "$(declare -p outputs 2>/dev/null)" == "declare -A"* ]]; then
+    outputNames=${!outputs[*]}
+    for i in $outputNames; do
+        export "$i=${outputs[$i]}"
+    done
+elif [ -n "${outputs-}" ]; then
+    outputNames=$outputs
+fi
 : "${NIX_DEBUG:=0}"
 
 # -- hooks ---------------------------------------------------------------------------------------
@@ -330,7 +339,7 @@ patchShebangs() {
 fixupPhase() {
     runHook preFixup
     local output
-    for output in $outputs; do
+    for output in $outputNames; do
         if [ -d "${!output-}/bin" ]; then
             patchShebangs "${!output}/bin"
         fi

@@ -1,0 +1,323 @@
+/* igloo exec: a further command in a running box.
+ *
+ * Without a terminal of its own the command gets igloo's stdin, stdout and stderr as descriptors, and igloo only waits and
+ * passes signals on. With one the guest makes a pty and its master comes here. */
+#include "base/log.h"
+#include "base/name.h"
+#include "box/execenv.h"
+#include "box/spec.h"
+#include "cmd/client.h"
+#include "cmd/enter.h"
+#include "cmd/relay.h"
+#include "wire/exec.h"
+#include "wire/msg.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+enum {
+	STREAM = 1,
+	HANGUP_MS = 10000, /* what a command has from SIGHUP on, as the box's own has */
+	LAST_MS = 300,	   /* from the EXIT of a command that the box's end killed to the end of the connection */
+	EXIT_KILLED = 128 + SIGKILL,
+	EXIT_CANNOT = 126,
+	EXIT_NOT_FOUND = 127,
+	CTRL_D = 4,
+};
+
+struct exec_options {
+	const char *cwd;
+	bool tty;
+	bool no_tty;
+	struct strv env;
+};
+
+struct session {
+	struct relay relay; /* first: the callbacks' relay is the session */
+	const char *box;
+	const char *command;
+	bool pty;
+	bool started;
+	bool box_ended;
+	int hangup; /* the signal that igloo ends by when the command outlives its terminal */
+	struct msg_exit end;
+};
+
+static struct session *session_of(struct relay *r)
+{
+	return (struct session *)(void *)r;
+}
+
+static int on_err(struct session *s, const struct frame *f, struct err **e)
+{
+	struct msg_err m;
+
+	if (msg_get_err(f, &m) < 0)
+		return err_set(e, EPROTO, "the guest sent an error that means nothing");
+	if (m.stage == MSG_STAGE_EXEC && m.errnum == ENOENT) {
+		(void)err_set(e, ENOENT, "command not found in box '%s': %s", s->box, s->command);
+		(void)err_hint(e, "add its package to the flake's dev shell; `igloo env` shows what the shell has");
+		return err_exit_code(e, EXIT_NOT_FOUND);
+	}
+	if (m.stage == MSG_STAGE_START && m.errnum == ESHUTDOWN)
+		return err_set(e, ESHUTDOWN, "box '%s' is ending", s->box);
+	(void)err_errno(e, (int)m.errnum, "cannot run %s in box '%s' (%s)", s->command, s->box, msg_stage_name(m.stage));
+	if (m.stage == MSG_STAGE_CHDIR)
+		(void)err_hint(e, "--cwd names a folder in the box; it must be there");
+	return err_exit_code(e, m.stage == MSG_STAGE_EXEC ? EXIT_CANNOT : 125);
+}
+
+static int on_frame(struct relay *r, const struct frame *f, struct err **e)
+{
+	struct session *s = session_of(r);
+	int master = -1;
+
+	if (f->stream != STREAM)
+		return 0;
+	switch (f->type) {
+	case FRAME_STARTED:
+		s->started = true;
+		if (!s->pty)
+			return 0;
+		if (link_take_fds(r->link, &master, 1) < 0)
+			return err_set(e, EPROTO, "the box sent no terminal");
+		relay_set_stream(r, master);
+		r->in = STDIN_FILENO;
+		relay_raw(r);
+		return 0;
+	case FRAME_EXIT:
+		if (msg_get_exit(f, &s->end) < 0)
+			return err_set(e, EPROTO, "the guest sent an exit that means nothing");
+		r->done = true;
+		return 0;
+	case FRAME_ERR:
+		return on_err(s, f, e);
+	default:
+		return 0;
+	}
+}
+
+static void hang_up(struct session *s, int signo)
+{
+	if (s->hangup)
+		return;
+	s->hangup = signo;
+	(void)client_send_number(s->relay.link, STREAM, FRAME_SIGNAL, SIGHUP);
+	s->relay.deadline = client_now_ms() + HANGUP_MS;
+}
+
+static void on_signal(struct relay *r, int signo)
+{
+	struct session *s = session_of(r);
+	uint16_t rows;
+	uint16_t cols;
+
+	if (signo == SIGWINCH) {
+		if (!s->pty || r->stream < 0)
+			return;
+		tty_size(STDOUT_FILENO, &rows, &cols);
+		(void)tty_set_size(r->stream, rows, cols);
+	} else if (signo == SIGHUP) {
+		hang_up(s, SIGHUP);
+	} else if (signo != SIGPIPE) {
+		(void)client_send_number(r->link, STREAM, FRAME_SIGNAL, (uint32_t)signo);
+	}
+}
+
+static void on_lost(struct relay *r)
+{
+	hang_up(session_of(r), r->raw ? SIGHUP : SIGPIPE);
+}
+
+/* A terminal has no end of input: the character for it stands in, if it means that. */
+static void on_input_end(struct relay *r)
+{
+	struct termios settings;
+	char eof = CTRL_D;
+
+	if (tcgetattr(r->stream, &settings) == 0) {
+		if (!(settings.c_lflag & ICANON))
+			return;
+		eof = (char)settings.c_cc[VEOF];
+	}
+	str_addc(&r->input, eof);
+}
+
+static const struct relay_ops ops = {
+	.on_frame = on_frame,
+	.on_signal = on_signal,
+	.on_input_end = on_input_end,
+	.on_lost = on_lost,
+};
+
+/* --- what is asked for -------------------------------------------------------------------------------------------- */
+
+static void add_variables(const struct exec_options *o, bool pty, struct strv *env)
+{
+	static const char *const terminal[] = {"TERM", "COLORTERM", "NO_COLOR"};
+
+	for (size_t i = 0; pty && i < ARRAY_SIZE(terminal); i++)
+		if (str_has(getenv(terminal[i])))
+			strv_env_set(env, terminal[i], getenv(terminal[i]));
+	for (size_t i = 0; i < o->env.n; i++) {
+		const char *given = o->env.v[i];
+		const char *eq = strchr(given, '=');
+		_cleanup_free_ char *name = eq ? xstrndup(given, (size_t)(eq - given)) : xstrdup(given);
+
+		strv_env_set(env, name, eq ? eq + 1 : getenv(name));
+	}
+}
+
+static int send_exec(struct session *s, const struct exec_options *o, char *const *command, struct err **e)
+{
+	_cleanup_execenv_ struct execenv box = {.cwd = NULL};
+	_cleanup_free_ char *cwd = NULL;
+	struct exec x = {.flags = s->pty ? EXEC_PTY : EXEC_HAS_FDS, .uid = BOX_UID, .gid = BOX_GID};
+	int fds[EXEC_FDS];
+	int r = execenv_read(s->box, &box, e);
+
+	if (r < 0)
+		return r;
+	if (o->cwd && *o->cwd != '/')
+		cwd = xasprintf("%s/%s", box.cwd, o->cwd);
+	add_variables(o, s->pty, &box.env);
+	strv_add_all(&box.prefix, command);
+	x.cwd = cwd ? cwd : o->cwd ? o->cwd : box.cwd;
+	x.argv = box.prefix.v;
+	x.env = box.env.v;
+	tty_size(isatty(STDOUT_FILENO) ? STDOUT_FILENO : STDIN_FILENO, &x.rows, &x.cols);
+	for (int i = 0; i < EXEC_FDS && !s->pty; i++) {
+		fds[i] = fcntl(i, F_DUPFD_CLOEXEC, 3);
+		if (fds[i] < 0)
+			return err_errno(e, errno, "cannot hand over descriptor %d", i);
+	}
+	r = exec_send(s->relay.link, STREAM, &x, s->pty ? NULL : fds);
+	return r < 0 ? err_errno(e, -r, "cannot pass the command to the box: its arguments and environment") : 0;
+}
+
+static int outcome(struct session *s, int *ret_code, int *ret_signal, struct err **e)
+{
+	struct relay *r = &s->relay;
+
+	if (!r->done && !s->started)
+		return err_set(e, EPIPE, "box '%s' ended, or would not take the command", s->box);
+	if (!r->done || (s->end.kind == MSG_EXIT_SIGNAL && s->end.value == SIGKILL && client_ends(r->link, LAST_MS))) {
+		log_note("box '%s' ended, and the command with it", s->box);
+		*ret_code = EXIT_KILLED;
+	} else if (r->deadline && s->hangup && client_now_ms() >= r->deadline) {
+		*ret_signal = s->hangup;
+	} else if (s->end.kind == MSG_EXIT_SIGNAL) {
+		*ret_signal = (int)s->end.value;
+	} else {
+		*ret_code = (int)s->end.value;
+	}
+	return 0;
+}
+
+static int run_command(struct session *s, const struct exec_options *o, char *const *command, int *ret_code,
+		       int *ret_signal, struct err **e)
+{
+	_cleanup_client_ struct link *link = NULL;
+	int signals;
+	int r = client_open(s->box, &link, e);
+
+	if (r < 0)
+		return r;
+	signals = client_signals(e);
+	if (signals < 0)
+		return signals;
+	relay_init(&s->relay, &ops, link, signals);
+	r = send_exec(s, o, command, e);
+	if (r == 0 && link_flush(link) < 0)
+		r = err_set(e, EPIPE, "box '%s' ended", s->box);
+	if (r == 0)
+		r = relay_run(&s->relay, false, e);
+	if (r == 0)
+		relay_drain(&s->relay);
+	relay_release(&s->relay);
+	return r < 0 ? r : outcome(s, ret_code, ret_signal, e);
+}
+
+static int run(struct invocation *inv, struct err **e)
+{
+	const struct exec_options *o = inv->options;
+	_cleanup_str_ struct str shown = STR_INIT;
+	struct session s = {.box = inv->argv[0]};
+	int signo = 0;
+	int r = name_check(inv->argv[0], e);
+
+	if (r < 0)
+		return r;
+	str_add_quoted(&shown, inv->argv[1]);
+	s.command = str_text(&shown);
+	s.pty = o->tty || (!o->no_tty && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO));
+	r = run_command(&s, o, inv->argv + 1, &inv->exit_code, &signo, e);
+	if (r == 0 && signo)
+		enter_die_like(signo);
+	return r;
+}
+
+static const struct opt opts[] = {
+	{.name = "cwd",
+	 .letter = 'C',
+	 .arg = "DIR",
+	 .kind = OPT_PATH,
+	 .offset = offsetof(struct exec_options, cwd),
+	 .help = "start in the box's folder DIR instead of where its command started"},
+	{.name = "env",
+	 .letter = 'e',
+	 .arg = "NAME[=VALUE]",
+	 .kind = OPT_VARS,
+	 .hint = HINT_VARS,
+	 .offset = offsetof(struct exec_options, env),
+	 .help = "set a variable for the command, or pass the caller's own; may be repeated"},
+	{.name = "tty",
+	 .letter = 't',
+	 .kind = OPT_FLAG,
+	 .offset = offsetof(struct exec_options, tty),
+	 .help = "give the command a terminal even if igloo has none",
+	 .clashes = "no-tty"},
+	{.name = "no-tty",
+	 .letter = 'T',
+	 .kind = OPT_FLAG,
+	 .offset = offsetof(struct exec_options, no_tty),
+	 .help = "give the command igloo's own stdin and stdout even if they are a terminal"},
+	{.name = NULL},
+};
+
+static const struct opt_group groups[] = {{"Command", opts, 0}, {.title = NULL}};
+
+static const struct example examples[] = {
+	{"igloo exec fix -- git status", "in the box 'fix', in the folder its own command started in"},
+	{"igloo exec fix bash", "a look around, on a terminal of the box's own"},
+	{"tar c docs | igloo exec fix -- tar x -C /tmp", "with a pipe"},
+	{.command = NULL},
+};
+
+const struct cmd cmd_exec = {
+	.name = "exec",
+	.args = "BOX [--] COMMAND [ARGUMENT...]",
+	.summary = "run a further command in a running box",
+	.about = "The command gets the environment of the box's own command: its variables (those of --env too), and the dev "
+		 "shell's hook and functions. Only in a box whose environment has no hook, and that was started without bash, "
+		 "its functions are missing.\n\n"
+		 "With a terminal on stdin and stdout the command gets a terminal in the box; else igloo's stdin, stdout and "
+		 "stderr themselves. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on. When igloo is killed, so "
+		 "is the command; when the box ends, the command ends with it.\n\n"
+		 "Exit status: the command's own; if a signal killed it, igloo dies of the same signal. 137 when the box "
+		 "ended, 125 when igloo failed, 126 when the command cannot be executed, 127 when it was not found.",
+	.examples = examples,
+	.groups = groups,
+	.options_size = sizeof(struct exec_options),
+	.min_args = 2,
+	.max_args = -1,
+	.arg_hint = HINT_BOXES,
+	.takes_command = true,
+	.command_at = 1,
+	.run = run,
+};
