@@ -37,7 +37,7 @@ enum { FLEETING, STAYING, PLACES };
 
 static int open_place(int place, struct err **e)
 {
-	return dirs_open(place == FLEETING ? DIRS_RUNTIME : DIRS_STATE, "boxes", e);
+	return place == FLEETING ? dirs_open(DIRS_RUNTIME, "fleeting", e) : dirs_open(DIRS_STATE, "boxes", e);
 }
 
 /* With the lock held: may this folder be made anew for another box? */

@@ -5,8 +5,8 @@
  *                  log        output of a detached box (box/output.h)
  *     sockets/<name>          the supervisor's socket (box/control.h), in the runtime folder
  *
- * `boxes` of a box that is made for one command lies in the runtime folder (memory, as a rule: nothing of such a box is
- * worth a disk's time); that of a box that stays, in the state folder.
+ * A box that is made for one command has its folder in the runtime folder's `fleeting` instead (memory, as a rule: nothing
+ * of such a box is worth a disk's time); one that stays, in the state folder's `boxes`.
  *
  * States: made (folder and lock) -> running (guest connected, pid written) -> ended (its supervisor gave up the
  * lock: by itself, or by being killed). An ended box that was made for one command is removed by whoever

@@ -81,7 +81,7 @@ static int take_pack(struct hostgit *g, int pack, const char *head, struct err *
 	int r;
 
 	g->input_fd = pack;
-	r = hostgit_run(g, NULL, e, "index-pack", "--strict", "--stdin", "--fix-thin", "--max-input-size=4g", NULL);
+	r = hostgit_run(g, NULL, e, "index-pack", "--strict", "--stdin", "--fix-thin", NULL);
 	if (r < 0)
 		return err_wrap(e, "the clone's commits were refused");
 	r = hostgit_run(g, NULL, e, "cat-file", "-e", head, NULL);

@@ -173,7 +173,7 @@ int environment_open(struct slot *slot, const struct environment_query *q, struc
 	if (env_dir < 0)
 		return err_errno(e, -env_dir, "slot '%s': cannot open its records", slot->id);
 	file_names(q, &record, &index);
-	r = toolchain_identity(&nix_id, e);
+	r = toolchain_identity(q->source->repo_dir, &nix_id, e);
 	if (r == 0)
 		r = check_source(q, env_dir, index, &source, e);
 	if (r < 0)

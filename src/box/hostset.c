@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-int hostset_join(struct nixbox *n, const struct hostpath *paths, size_t count, struct err **e)
+static int join_set(struct nixbox *n, const struct hostpath *paths, size_t count, struct err **e)
 {
 	_cleanup_hostpaths_ struct hostpaths set = {0};
 	_cleanup_close_ int lock = file_lock(n->slot->dir, "starting.lock", false, true, e);
@@ -42,21 +42,22 @@ int hostset_join(struct nixbox *n, const struct hostpath *paths, size_t count, s
 	return hostpaths_store(n->slot->dir, &set, e);
 }
 
-int hostset_add(struct nixbox *n, const struct hostpath *paths, size_t count, const struct str *registration,
-		struct err **e)
+static int register_set(struct nixbox *n, const struct str *registration, struct err **e)
 {
 	static char program[] = "nix-store";
 	static char load[] = "--load-db";
 	char *const argv[] = {program, load, NULL};
 	_cleanup_str_ struct str nothing = STR_INIT;
-	int r;
 
-	if (count == 0)
-		return 0;
-	r = hostset_join(n, paths, count, e);
-	if (r == 0)
-		r = nixbox_run(n, argv, 0, registration, &nothing, e);
-	return r;
+	return nixbox_run(n, argv, 0, registration, &nothing, e);
+}
+
+int hostset_add(struct nixbox *n, const struct hostpath *paths, size_t count, const struct str *registration,
+		struct err **e)
+{
+	int r = count > 0 ? join_set(n, paths, count, e) : 0;
+
+	return r < 0 || count == 0 ? r : register_set(n, registration, e);
 }
 
 static void forget_records(struct slot *slot)
@@ -165,6 +166,23 @@ static int rebuild_database(struct nixbox *n, struct strv *gone, struct err **e)
 	return r < 0 ? r : nixbox_run(n, load_argv, 0, &kept, &nothing, e);
 }
 
+static int join_tools(struct nixbox *n, struct err **e)
+{
+	size_t count = n->tools->paths.n;
+	_cleanup_free_ struct hostpath *paths = xcalloc(count, sizeof(*paths));
+
+	for (size_t i = 0; i < count; i++)
+		paths[i] = (struct hostpath){.path = n->tools->paths.v[i], .source = n->tools->sources.v[i]};
+	return join_set(n, paths, count, e);
+}
+
+int hostset_add_tools(struct nixbox *n, struct err **e)
+{
+	int r = join_tools(n, e);
+
+	return r < 0 ? r : register_set(n, &n->tools->registration, e);
+}
+
 int hostset_forget(struct nixbox *n, const struct strv *vanished, struct err **e)
 {
 	_cleanup_hostpaths_ struct hostpaths set = {0};
@@ -188,7 +206,7 @@ int hostset_forget(struct nixbox *n, const struct strv *vanished, struct err **e
 	if (r == 0)
 		r = hostpaths_store(n->slot->dir, &set, e);
 	if (r == 0)
-		r = hostset_join(n, n->tools->paths, n->tools->n_paths, e);
+		r = join_tools(n, e);
 	if (r == 0)
 		r = rebuild_database(n, &gone, e);
 	if (r < 0)

@@ -11,8 +11,8 @@
 int hostset_add(struct nixbox *n, const struct hostpath *paths, size_t count, const struct str *registration,
 		struct err **e);
 
-/* The first half of hostset_add(): mounted but not registered. */
-int hostset_join(struct nixbox *n, const struct hostpath *paths, size_t count, struct err **e);
+/* The same for the toolchain. */
+int hostset_add_tools(struct nixbox *n, struct err **e);
 
 /* Takes the vanished paths and all that refers to them out of the slot's database and set, and forgets its records. -EBUSY
  * while a box of the slot runs. */

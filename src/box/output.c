@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CHUNK = 65536, REPLAY = 65536 };
+enum { CHUNK = 65536, REPLAY = 65536, TYPED = 4096 };
 
 struct output {
 	int dir;
@@ -23,6 +23,9 @@ struct output {
 	bool pty;
 	int attached[OUTPUT_ATTACHED_MAX];
 	size_t n_attached;
+	char typed[TYPED]; /* what attached people typed and `input` has not taken yet: typed[typed_at..typed_n) */
+	size_t typed_at;
+	size_t typed_n;
 };
 
 static void open_log(struct output *o)
@@ -105,6 +108,18 @@ static bool pump(struct output *o)
 	return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
+int output_resize(struct output *o, const struct frame *f)
+{
+	uint16_t rows = frame_get16(f->payload);
+	uint16_t cols = frame_get16(f->payload + 2);
+
+	if (!o)
+		return -EPROTO;
+	if (o->pty && o->source >= 0 && rows > 0 && cols > 0)
+		(void)tty_set_size(o->source, rows, cols);
+	return 0;
+}
+
 int output_attach(struct output *o, struct link *client, const struct frame *f)
 {
 	uint8_t payload[MSG_NUMBER_BYTES];
@@ -127,47 +142,69 @@ int output_attach(struct output *o, struct link *client, const struct frame *f)
 			(void)!send(pair[0], last, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
 	o->attached[o->n_attached++] = pair[0];
+	(void)output_resize(o, f);
 	msg_put_number(payload, o->pty ? 2 : 1);
 	return link_send(client, f->stream, FRAME_STARTED, 0, payload, sizeof(payload), &pair[1], 1);
 }
 
-int output_resize(struct output *o, const struct frame *f)
-{
-	if (!o)
-		return -EPROTO;
-	if (o->pty && o->source >= 0)
-		(void)tty_set_size(o->source, frame_get16(f->payload), frame_get16(f->payload + 2));
-	return 0;
-}
-
 size_t output_poll(struct output *o, struct pollfd *fds)
 {
+	bool typed;
+
 	if (!o)
 		return 0;
+	typed = o->typed_at < o->typed_n;
 	fds[0] = (struct pollfd){.fd = o->source, .events = POLLIN};
+	fds[1] = (struct pollfd){.fd = typed ? o->input : -1, .events = POLLOUT};
+	/* A command that does not read what was typed keeps those who typed waiting, as a terminal does. */
 	for (size_t i = 0; i < o->n_attached; i++)
-		fds[1 + i] = (struct pollfd){.fd = o->attached[i], .events = POLLIN};
-	return 1 + o->n_attached;
+		fds[2 + i] = (struct pollfd){.fd = o->attached[i], .events = typed ? 0 : POLLIN};
+	return 2 + o->n_attached;
+}
+
+static void pass_typed(struct output *o)
+{
+	ssize_t n = o->input < 0 ? 0 : write(o->input, o->typed + o->typed_at, o->typed_n - o->typed_at);
+
+	if (n > 0)
+		o->typed_at += (size_t)n;
+	/* Nobody reads any more: what was typed is lost, as on a terminal. */
+	if (o->input < 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		o->typed_at = o->typed_n;
+}
+
+/* Reads from everyone attached, as long as there is room. */
+static void take_typed(struct output *o, const struct pollfd *fds)
+{
+	for (size_t i = o->n_attached; i-- > 0;) {
+		bool full = o->typed_at < o->typed_n;
+		ssize_t n;
+
+		if (!fds[i].revents || (full && !(fds[i].revents & (POLLHUP | POLLERR))))
+			continue;
+		n = full ? 0 : recv(o->attached[i], o->typed, sizeof(o->typed), MSG_DONTWAIT);
+		if (n > 0) {
+			o->typed_at = 0;
+			o->typed_n = (size_t)n;
+			pass_typed(o);
+		} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+			detach(o, i);
+		}
+	}
 }
 
 void output_work(struct output *o, const struct pollfd *fds)
 {
 	if (!o)
 		return;
-	for (size_t i = o->n_attached; i-- > 0;) {
-		char bytes[4096];
-		ssize_t n;
-
-		if (!fds[1 + i].revents)
-			continue;
-		n = recv(o->attached[i], bytes, sizeof(bytes), MSG_DONTWAIT);
-		if (n > 0 && o->input >= 0)
-			(void)!write(o->input, bytes, (size_t)n);
-		else if (n == 0 || (n < 0 && errno != EAGAIN))
-			detach(o, i);
-	}
-	if (fds[0].fd >= 0 && fds[0].revents && !pump(o))
+	if (fds[1].revents)
+		pass_typed(o);
+	take_typed(o, fds + 2);
+	if (fds[0].fd >= 0 && fds[0].revents && !pump(o)) {
 		o->source = close_fd(o->source);
+		if (o->pty)
+			o->input = close_fd(o->input);
+	}
 }
 
 void output_free(struct output *o)

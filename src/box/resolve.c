@@ -39,7 +39,7 @@
 struct resolve {
 	struct slot *slot;
 	const struct environment_query *q;
-	struct toolchain *tools;
+	struct toolchain tools;
 	struct hoststore *host; /* NULL: the host has no store */
 	struct nixbox nix;
 	struct strv mounted; /* what was asked for of the host, to be rooted */
@@ -73,9 +73,12 @@ static int take_from_host(struct resolve *r, const struct strv *wanted, struct e
 
 static int take_tools(struct resolve *r, struct err **e)
 {
-	strv_add(&r->mounted, r->tools->nix_path);
-	strv_add(&r->mounted, r->tools->git_path);
-	return hostset_add(&r->nix, r->tools->paths, r->tools->n_paths, &r->tools->registration, e);
+	if (!r->tools.git_bin) {
+		(void)err_set(e, ENOENT, "no git found on this machine: Nix needs it for flakes in git repositories");
+		return err_hint(e, "on Debian or Ubuntu: apt install git");
+	}
+	strv_add_all(&r->mounted, r->tools.roots.v);
+	return hostset_add_tools(&r->nix, e);
 }
 
 static int take_inputs(struct resolve *r, struct err **e)
@@ -285,6 +288,8 @@ static int environment_path(struct resolve *r, const char *profile, char **ret, 
 /* The bash of `igloo shell`. What a dev shell is built with is often a bash without line editing (nixpkgs' stdenv), so
  * `nix develop` takes bashInteractive of the flake's nixpkgs input, and so does igloo. A flake that has none gets
  * the environment's own bash; the record then names that, so that nobody looks again. */
+#define BASH_ROOT "/nix/var/nix/gcroots/igloo/bash-interactive"
+
 static void find_interactive(struct resolve *r, struct devenv *env, struct strv *closure, char **ret)
 {
 	_cleanup_strv_ struct strv eval = STRV_INIT;
@@ -307,11 +312,11 @@ static void find_interactive(struct resolve *r, struct devenv *env, struct strv 
 		k = err_set(&e, EBADMSG, "it is no derivation");
 	if (k == 0)
 		k = take_outputs(r, str_text(&drv), &complete, &e);
-	strv_add_all(&realise, (char *const[]){"nix-store", "--add-root", "/nix/var/nix/gcroots/igloo/bash-interactive",
-					       "--realise", drv.p, NULL});
+	strv_split(&realise, "nix-store --add-root " BASH_ROOT " --realise", ' ');
+	strv_add(&realise, str_text(&drv));
 	if (k == 0)
 		k = run_nix(r, &realise, &output, &e);
-	strv_add_all(&query, (char *const[]){"nix-store", "-qR", "/nix/var/nix/gcroots/igloo/bash-interactive", NULL});
+	strv_split(&query, "nix-store -qR " BASH_ROOT, ' ');
 	if (k == 0)
 		k = read_closure(r, &query, closure, ret, &e);
 	if (k < 0) {
@@ -327,7 +332,7 @@ static void add_tools_to_path(struct resolve *r, struct devenv *env)
 {
 	const char *path = strv_env_get(&env->env, "PATH");
 	_cleanup_free_ char *longer =
-		xasprintf("%s%s%s:%s", path ? path : "", str_has(path) ? ":" : "", r->tools->nix_bin, r->tools->git_bin);
+		xasprintf("%s%s%s:%s", path ? path : "", str_has(path) ? ":" : "", r->tools.nix_bin, r->tools.git_bin);
 
 	strv_env_set(&env->env, "PATH", longer);
 }
@@ -385,15 +390,16 @@ static int write_record(struct resolve *r, const struct found *f, const uint8_t 
 
 static int root_everything(struct resolve *r, const char *name, struct err **e)
 {
-	_cleanup_free_ char *link = NULL;
+	_cleanup_free_ char *link = xasprintf("%s/roots/%s", r->slot->path, name);
+	_cleanup_strv_ struct strv inside = STRV_INIT;
 	int k;
 
 	strv_sort_unique(&r->mounted);
-	k = hostset_root_inside(r->slot, &r->mounted, e);
-	if (k < 0 || !r->host)
-		return k;
-	link = xasprintf("%s/roots/%s", r->slot->path, name);
-	return hoststore_root(r->host, &r->mounted, link, e);
+	strv_add_all(&inside, r->mounted.v);
+	/* The toolchain's own store paths too, which are not the host store's to keep. */
+	strv_add_all(&inside, r->tools.paths.v);
+	k = hostset_root_inside(r->slot, &inside, e);
+	return k < 0 || !r->host || r->mounted.n == 0 ? k : hoststore_root(r->host, &r->mounted, link, e);
 }
 
 static int ask_nix(struct resolve *r, const char *profile, struct found *f, struct err **e)
@@ -443,14 +449,18 @@ static int resolve_steps(struct resolve *r, const uint8_t *key, const char *nix_
 
 static int resolve_begin(struct resolve *r, struct slot *slot, const struct environment_query *q, struct err **e)
 {
+	_cleanup_close_ int cache = dirs_open(DIRS_CACHE, "toolchain", e);
+	_cleanup_free_ char *cache_path = NULL;
 	int k;
 
 	*r = (struct resolve){.slot = slot, .q = q};
-	k = hoststore_open(q->source->repo_dir, &r->host, e);
+	k = cache < 0 ? cache : dirs_path(DIRS_CACHE, "toolchain", &cache_path, e);
 	if (k == 0)
-		k = toolchain_open(r->host, &r->tools, e);
+		k = hoststore_open(q->source->repo_dir, &r->host, e);
 	if (k == 0)
-		nixbox_init(&r->nix, slot, q, r->tools);
+		k = toolchain_get(cache, cache_path, r->host, q->source->repo_dir, &r->tools, e);
+	if (k == 0)
+		nixbox_init(&r->nix, slot, q, &r->tools);
 	return k;
 }
 
@@ -458,7 +468,7 @@ static void resolve_end(struct resolve *r)
 {
 	if (r->nix.log)
 		nixbox_release(&r->nix);
-	toolchain_free(r->tools);
+	toolchain_release(&r->tools);
 	hoststore_free(r->host);
 	strv_release(&r->mounted);
 }

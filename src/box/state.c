@@ -1,5 +1,6 @@
 #include "box/state.h"
 
+#include "box/execenv.h"
 #include "fmt/json.h"
 #include "sys/file.h"
 
@@ -123,6 +124,7 @@ int state_read(int dir, struct box_info *ret, struct err **e)
 int state_remove(int boxes, const char *name, int dir)
 {
 	(void)unlinkat(dir, "spec.json", 0);
+	execenv_remove(dir);
 	(void)unlinkat(dir, "lock", 0);
 	if (unlinkat(boxes, name, AT_REMOVEDIR) < 0)
 		return file_remove_tree(boxes, name, NULL);

@@ -52,7 +52,8 @@ static int parse_keys(struct session *s, const char *text, struct err **e)
 		const char *c = str_starts(w, "ctrl-") ? w + 5 : NULL;
 		_cleanup_str_ struct str shown = STR_INIT;
 
-		if (s->n_keys < KEYS_MAX && c && strlen(c) == 1 && ((*c >= 'a' && *c <= 'z') || strchr("@[\\]^_", *c))) {
+		if (s->n_keys < KEYS_MAX && c && strlen(c) == 1 &&
+		    ((*c >= 'a' && *c <= 'z') || strchr("@[\\]^_", *c))) {
 			s->keys[s->n_keys++] = (char)(*c & 0x1f);
 		} else if (s->n_keys < KEYS_MAX && strlen(w) == 1) {
 			s->keys[s->n_keys++] = *w;
@@ -92,7 +93,8 @@ static void on_input(struct relay *r, const char *bytes, size_t n)
 	}
 }
 
-/* --- the rest of the relay's events --------------------------------------------------------------------------------- */
+/* --- the rest of the relay's events ---------------------------------------------------------------------------------
+ */
 
 static int on_frame(struct relay *r, const struct frame *f, struct err **e)
 {
@@ -179,7 +181,8 @@ static int check_box(const char *name, struct err **e)
 		(void)err_set(e, ESRCH, "box '%s' is not running", name);
 		r = err_hint(e, "igloo logs %s shows what it said", name);
 	} else if (r == 0 && info.json && !info.detached) {
-		(void)err_set(e, ENOTTY, "box '%s' was started without --detach: its terminal is the one it was started from",
+		(void)err_set(e, ENOTTY,
+			      "box '%s' was started without --detach: its terminal is the one it was started from",
 			      name);
 		r = err_hint(e, "igloo exec %s bash opens another", name);
 	}
@@ -221,7 +224,8 @@ static int outcome(struct session *s, int *ret_code, struct err **e)
 		return 0;
 	}
 	if (!s->relay.link_ended && !client_ends(s->relay.link, 300)) {
-		(void)err_set(e, EPIPE, "box '%s' let go of this terminal, which did not keep up with its output", s->box);
+		(void)err_set(e, EPIPE, "box '%s' let go of this terminal, which did not keep up with its output",
+			      s->box);
 		return err_hint(e, "the box runs on: igloo attach %s, or: igloo logs -f %s", s->box, s->box);
 	}
 	return box_exit_code(s->box, ret_code, e);
@@ -300,8 +304,10 @@ const struct cmd cmd_attach = {
 	.name = "attach",
 	.args = "BOX",
 	.summary = "attach to the terminal of a box that was started with --detach",
-	.about = "Shows the end of what the box wrote and then what it writes, and passes on what is typed, until its command "
-		 "ends or the keys to detach are typed. Several may be attached at a time. A box that was started where there was "
+	.about = "Shows the end of what the box wrote and then what it writes, and passes on what is typed, until its "
+		 "command "
+		 "ends or the keys to detach are typed. Several may be attached at a time. A box that was started "
+		 "where there was "
 		 "no terminal has pipes instead; there, too, the end of igloo's stdin is not passed on.\n\n"
 		 "SIGINT, SIGTERM, SIGHUP and SIGQUIT end igloo attach, not the box.\n\n"
 		 "Exit status: the box's own when it ended meanwhile; 0 after detaching.",

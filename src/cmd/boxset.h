@@ -15,8 +15,8 @@ struct boxset_stopped {
 	size_t n;
 };
 
-/* Stops all of them side by side. *ret is what came of each that could be stopped, also when it fails with the error of the
- * first that could not. */
+/* Stops all of them side by side. *ret is what came of each that could be stopped, also when it fails with the error of
+ * the first that could not. */
 int boxset_stop(const struct strv *names, uint32_t grace_ms, struct boxset_stopped *ret, struct err **e);
 
 #endif

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -20,7 +21,7 @@ enum {
 	OUT_MAX = 32 << 20,
 	/* The supervisor ends 10 s after the grace whatever the guest does (box/supervise.c). */
 	SUPERVISOR_MS = 12000,
-	LOCK_MS = 5000,	    /* from the end of its connections to the end of the supervisor */
+	LOCK_MS = 5000,     /* from the end of its connections to the end of the supervisor */
 	STARTING_MS = 3000, /* a box being started has its lock before its socket */
 };
 

@@ -155,10 +155,27 @@ int complete_names(const char *what, struct strv *names);
 extern const char igloo_version[];
 
 /* One per command, in the file that is named after it. */
+extern const struct cmd cmd_attach;
 extern const struct cmd cmd_complete;
 extern const struct cmd cmd_completion;
+extern const struct cmd cmd_diff;
+extern const struct cmd cmd_discard;
+extern const struct cmd cmd_merge;
+extern const struct cmd cmd_doctor;
+extern const struct cmd cmd_env;
+extern const struct cmd cmd_exec;
 extern const struct cmd cmd_generate_man;
 extern const struct cmd cmd_help;
+extern const struct cmd cmd_inspect;
+extern const struct cmd cmd_logs;
+extern const struct cmd cmd_ls;
+extern const struct cmd cmd_rm;
+extern const struct cmd cmd_run;
+extern const struct cmd cmd_shell;
+extern const struct cmd cmd_slot_gc;
+extern const struct cmd cmd_slot_ls;
+extern const struct cmd cmd_slot_rm;
+extern const struct cmd cmd_stop;
 extern const struct cmd cmd_version;
 
 #endif

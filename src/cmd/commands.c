@@ -4,6 +4,23 @@
 /* One line per command. */
 /* clang-format off */
 const struct cmd *const commands[] = {
+	&cmd_run,
+	&cmd_shell,
+	&cmd_exec,
+	&cmd_attach,
+	&cmd_ls,
+	&cmd_logs,
+	&cmd_stop,
+	&cmd_rm,
+	&cmd_diff,
+	&cmd_merge,
+	&cmd_discard,
+	&cmd_inspect,
+	&cmd_env,
+	&cmd_slot_ls,
+	&cmd_slot_rm,
+	&cmd_slot_gc,
+	&cmd_doctor,
 	&cmd_completion,
 	&cmd_help,
 	&cmd_version,

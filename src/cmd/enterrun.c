@@ -1,8 +1,10 @@
 /* Making the box and staying with it to its end; see cmd/enter.h. */
 #include "base/log.h"
 #include "box/box.h"
+#include "box/execenv.h"
 #include "cmd/enter.h"
 #include "cmd/report.h"
+#include "nix/devscript.h"
 #include "sys/childreport.h"
 #include "sys/stdio.h"
 #include "sys/tty.h"
@@ -10,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { EXIT_TIMED_OUT = 124 }; /* as timeout(1) */
@@ -38,6 +41,18 @@ static void say_limits_hit(struct enter *in)
 		log_note("the box's limit of processes was reached (--pids)");
 }
 
+/* For `igloo exec`. Its commands start through bash too if the script for that is in the box. */
+static int write_execenv(struct enter *in, const struct box *box, struct err **e)
+{
+	_cleanup_strv_ struct strv prefix = STRV_INIT;
+	char *const none[] = {NULL};
+
+	for (size_t i = 0; i < in->spec.nfiles; i++)
+		if (strcmp(in->spec.files[i].name, strrchr(BOX_ENV_SCRIPT, '/') + 1) == 0)
+			devscript_run_argv(&prefix, in->record.bash, BOX_ENV_SCRIPT, none);
+	return execenv_write(box->dir, in->cwd, prefix.v, in->env.v, e);
+}
+
 static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void (*on_started)(void *), void *user,
 		      struct supervise_result *result, struct err **e)
 {
@@ -51,6 +66,8 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 	supervise_signals_block();
 	r = box_make(in->kind, &in->spec, in->slot, shown, &box, e);
 	if (r == 0)
+		r = write_execenv(in, box, e);
+	if (r == 0)
 		r = box_start(box, e);
 	if (r == 0)
 		r = limit(in, box, e);
@@ -59,9 +76,11 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 	if (box) {
 		say_limits_hit(in);
 		box_stop(box);
-		if (in->spec.detached)
+		if (in->spec.detached) {
+			execenv_remove(box->dir);
 			(void)box_record_end(box, r < 0 ? 125 : result->how == SUPERVISE_EXITED ? result->value : 128 + result->value,
 					     NULL);
+		}
 	}
 	box_free(box);
 	return r;

@@ -1,7 +1,8 @@
 /* igloo exec: a further command in a running box.
  *
- * Without a terminal of its own the command gets igloo's stdin, stdout and stderr as descriptors, and igloo only waits and
- * passes signals on. With one the guest makes a pty and its master comes here. */
+ * Without a terminal of its own the command gets igloo's stdin, stdout and stderr as descriptors, and igloo only waits
+ * and passes signals on. With one the guest makes a pty and its master comes here. */
+#include "wire/exec.h"
 #include "base/log.h"
 #include "base/name.h"
 #include "box/execenv.h"
@@ -9,7 +10,6 @@
 #include "cmd/client.h"
 #include "cmd/enter.h"
 #include "cmd/relay.h"
-#include "wire/exec.h"
 #include "wire/msg.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@
 enum {
 	STREAM = 1,
 	HANGUP_MS = 10000, /* what a command has from SIGHUP on, as the box's own has */
-	LAST_MS = 300,	   /* from the EXIT of a command that the box's end killed to the end of the connection */
+	LAST_MS = 300,     /* from the EXIT of a command that the box's end killed to the end of the connection */
 	EXIT_KILLED = 128 + SIGKILL,
 	EXIT_CANNOT = 126,
 	EXIT_NOT_FOUND = 127,
@@ -66,7 +66,8 @@ static int on_err(struct session *s, const struct frame *f, struct err **e)
 	}
 	if (m.stage == MSG_STAGE_START && m.errnum == ESHUTDOWN)
 		return err_set(e, ESHUTDOWN, "box '%s' is ending", s->box);
-	(void)err_errno(e, (int)m.errnum, "cannot run %s in box '%s' (%s)", s->command, s->box, msg_stage_name(m.stage));
+	(void)err_errno(e, (int)m.errnum, "cannot run %s in box '%s' (%s)", s->command, s->box,
+			msg_stage_name(m.stage));
 	if (m.stage == MSG_STAGE_CHDIR)
 		(void)err_hint(e, "--cwd names a folder in the box; it must be there");
 	return err_exit_code(e, m.stage == MSG_STAGE_EXEC ? EXIT_CANNOT : 125);
@@ -303,13 +304,18 @@ const struct cmd cmd_exec = {
 	.name = "exec",
 	.args = "BOX [--] COMMAND [ARGUMENT...]",
 	.summary = "run a further command in a running box",
-	.about = "The command gets the environment of the box's own command: its variables (those of --env too), and the dev "
-		 "shell's hook and functions. Only in a box whose environment has no hook, and that was started without bash, "
+	.about = "The command gets the environment of the box's own command: its variables (those of --env too), and "
+		 "the dev "
+		 "shell's hook and functions. Only in a box whose environment has no hook, and that was started "
+		 "without bash, "
 		 "its functions are missing.\n\n"
-		 "With a terminal on stdin and stdout the command gets a terminal in the box; else igloo's stdin, stdout and "
-		 "stderr themselves. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on. When igloo is killed, so "
+		 "With a terminal on stdin and stdout the command gets a terminal in the box; else igloo's stdin, "
+		 "stdout and "
+		 "stderr themselves. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on. When igloo "
+		 "is killed, so "
 		 "is the command; when the box ends, the command ends with it.\n\n"
-		 "Exit status: the command's own; if a signal killed it, igloo dies of the same signal. 137 when the box "
+		 "Exit status: the command's own; if a signal killed it, igloo dies of the same signal. 137 when the "
+		 "box "
 		 "ended, 125 when igloo failed, 126 when the command cannot be executed, 127 when it was not found.",
 	.examples = examples,
 	.groups = groups,

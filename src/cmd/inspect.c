@@ -51,7 +51,8 @@ const struct cmd cmd_inspect = {
 	.name = "inspect",
 	.args = "BOX",
 	.summary = "show everything about a box, as JSON",
-	.about = "One object with \"schema\": \"igloo.box/1\": the box's state as it was written when it started, and whether it "
+	.about = "One object with \"schema\": \"igloo.box/1\": the box's state as it was written when it started, and "
+		 "whether it "
 		 "runs or how it ended. \"exitCode\" is null while it runs, and when nobody saw it end.",
 	.examples = examples,
 	.min_args = 1,

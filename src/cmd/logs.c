@@ -1,14 +1,14 @@
-/* igloo logs: what a detached box wrote (box/output.h): the files "log.1" and "log" in its folder, the older one first. */
+/* igloo logs: what a detached box wrote (box/output.h): the files "log.1" and "log" in its folder, the older one first.
+ */
 #include "base/name.h"
 #include "box/box.h"
-#include "box/dirs.h"
 #include "cmd/client.h"
 #include "cmd/cmd.h"
 #include "cmd/options.h"
 #include "sys/fd.h"
-#include "sys/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -104,10 +104,11 @@ static void sink_take(struct sink *sink, const char *bytes, size_t n, bool last)
 	str_release(&all);
 }
 
-/* --- from where on ------------------------------------------------------------------------------------------------- */
+/* --- from where on -------------------------------------------------------------------------------------------------
+ */
 
-/* Looks backward for the `lines`th newline from the end, not counting one at the very end of the whole. Returns where the
- * text behind it begins, or -1 with *lines lowered when it lies further in front. */
+/* Looks backward for the `lines`th newline from the end, not counting one at the very end of the whole. Returns where
+ * the text behind it begins, or -1 with *lines lowered when it lies further in front. */
 static off_t find_tail(int fd, uint64_t *lines, bool *at_end)
 {
 	char bytes[CHUNK];
@@ -170,7 +171,8 @@ static void copy(struct logs *l, int fd)
 	}
 }
 
-/* --- following ----------------------------------------------------------------------------------------------------- */
+/* --- following -----------------------------------------------------------------------------------------------------
+ */
 
 /* A full log becomes log.1 (box/output.h): then the rest of it comes first, since it is not written any more. */
 static void copy_news(struct logs *l)
@@ -194,22 +196,16 @@ static void copy_news(struct logs *l)
 /* Watches the box's folder. */
 static int watch_box(const char *name, struct err **e)
 {
-	_cleanup_free_ char *boxes = NULL;
-	_cleanup_free_ char *path = NULL;
-	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	int r;
+	_cleanup_close_ int dir = box_open_file(name, ".", O_RDONLY | O_DIRECTORY, e);
+	_cleanup_close_ int fd = dir < 0 ? -1 : inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	char path[32];
 
-	if (fd < 0)
+	if (dir < 0)
+		return dir;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", dir);
+	if (fd < 0 || inotify_add_watch(fd, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR) < 0)
 		return err_errno(e, errno, "cannot watch the log of box '%s'", name);
-	r = dirs_path(DIRS_STATE, "boxes", &boxes, e);
-	if (r == 0) {
-		path = xasprintf("%s/%s", boxes, name);
-		if (inotify_add_watch(fd, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR) < 0)
-			r = err_errno(e, errno, "cannot watch the log of box '%s'", name);
-	}
-	if (r < 0)
-		(void)close_fd(fd);
-	return r < 0 ? r : fd;
+	return take_fd(&fd);
 }
 
 static int follow(struct logs *l, struct err **e)
@@ -246,7 +242,8 @@ static int follow(struct logs *l, struct err **e)
 	return 0;
 }
 
-/* --- the command --------------------------------------------------------------------------------------------------- */
+/* --- the command ---------------------------------------------------------------------------------------------------
+ */
 
 static int open_logs(struct logs *l, bool *ret_running, struct err **e)
 {
@@ -255,7 +252,8 @@ static int open_logs(struct logs *l, bool *ret_running, struct err **e)
 
 	*ret_running = info.running;
 	if (r == 0 && info.json && !info.detached) {
-		(void)err_set(e, ENOENT, "box '%s' has no log: what it writes goes to where it was started from", l->name);
+		(void)err_set(e, ENOENT, "box '%s' has no log: what it writes goes to where it was started from",
+			      l->name);
 		r = err_hint(e, "boxes that are started with --detach have one");
 	}
 	box_info_release(&info);
@@ -337,8 +335,10 @@ const struct cmd cmd_logs = {
 	.name = "logs",
 	.args = "BOX",
 	.summary = "show what a detached box wrote",
-	.about = "The log holds the last 16 to 32 MiB that the box's command wrote to its terminal, or to stdout and stderr. On a "
-		 "terminal, bytes that would control it are shown as \\xNN; into a pipe or file everything goes as it is.",
+	.about = "The log holds the last 16 to 32 MiB that the box's command wrote to its terminal, or to stdout and "
+		 "stderr. On a "
+		 "terminal, bytes that would control it are shown as \\xNN; into a pipe or file everything goes as it "
+		 "is.",
 	.examples = examples,
 	.groups = groups,
 	.options_size = sizeof(struct logs_options),

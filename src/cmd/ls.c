@@ -19,7 +19,8 @@ struct ls_options {
 };
 
 /* Seconds since the process started, by the clock that no clock step moves; -1 when it is not known. Field 22 of
- * /proc/PID/stat is the start in ticks since boot (proc_pid_stat(5)); the name before it, in parentheses, may hold anything. */
+ * /proc/PID/stat is the start in ticks since boot (proc_pid_stat(5)); the name before it, in parentheses, may hold
+ * anything. */
 static int64_t process_age(pid_t pid)
 {
 	_cleanup_free_ char *path = xasprintf("/proc/%d/stat", (int)pid);
@@ -99,7 +100,8 @@ static void add_json(struct str *s, const struct box_info *list, size_t n, bool 
 
 		if (!all && !list[i].running)
 			continue;
-		if (!list[i].json || json_parse(list[i].json, strlen(list[i].json), STATE_MAX, STATE_DEPTH, &j, NULL) < 0)
+		if (!list[i].json ||
+		    json_parse(list[i].json, strlen(list[i].json), STATE_MAX, STATE_DEPTH, &j, NULL) < 0)
 			j = json_object();
 		(void)json_object_del(j, "schema");
 		(void)json_object_set_new(j, "name", json_string(list[i].name));
@@ -157,8 +159,10 @@ const struct cmd cmd_ls = {
 	.name = "ls",
 	.args = "",
 	.summary = "list the boxes that run",
-	.about = "A box that was made for one command is gone when that ended; one that was started with --detach stays, with "
-		 "its log and exit status, until `igloo rm`. What killed supervisors left is cleared away on the way.\n\n"
+	.about = "A box that was made for one command is gone when that ended; one that was started with --detach "
+		 "stays, with "
+		 "its log and exit status, until `igloo rm`. What killed supervisors left is cleared away on the "
+		 "way.\n\n"
 		 "With --quiet it prints names only, one a line.",
 	.examples = examples,
 	.groups = groups,

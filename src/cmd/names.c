@@ -42,7 +42,7 @@ int complete_names(const char *what, struct strv *names)
 		add_folders(DIRS_STATE, what, names);
 		/* Boxes made for one command lie elsewhere (box/box.h). */
 		if (strcmp(what, "boxes") == 0)
-			add_folders(DIRS_RUNTIME, what, names);
+			add_folders(DIRS_RUNTIME, "fleeting", names);
 		return 0;
 	}
 	/* The names of a flake's shells are known only by evaluating it, which no key press should. */

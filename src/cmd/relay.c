@@ -1,9 +1,9 @@
 /* Theory of operation
  *
  * One poll() loop. Either direction holds one chunk: nothing more is read until it was written, so a slow side slows
- * the other one down instead of filling memory. The user's stdin and stdout stay blocking, since their file descriptions
- * are shared with whoever started igloo; so they are touched only when poll() says so, and stdout is given no more
- * than PIPE_BUF at a time, which a pipe that is ready takes without blocking. */
+ * the other one down instead of filling memory. The user's stdin and stdout stay blocking, since their file
+ * descriptions are shared with whoever started igloo; so they are touched only when poll() says so, and stdout is given
+ * no more than PIPE_BUF at a time, which a pipe that is ready takes without blocking. */
 #include "cmd/relay.h"
 
 #include "cmd/client.h"
@@ -111,9 +111,8 @@ static void drop_input(struct relay *r)
 
 static void write_stream(struct relay *r)
 {
-	ssize_t n = r->input_at < r->input.len
-			    ? write(r->stream, r->input.p + r->input_at, r->input.len - r->input_at)
-			    : 0;
+	ssize_t n = r->input_at < r->input.len ? write(r->stream, r->input.p + r->input_at, r->input.len - r->input_at)
+					       : 0;
 
 	if (n > 0)
 		r->input_at += (size_t)n;

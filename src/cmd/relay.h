@@ -1,5 +1,5 @@
-/* The user's terminal (or stdin and stdout) on one side; a box's control connection, and the raw bytes of a pty's master
- * or of a detached box's output, on the other: the loop that `igloo exec` and `igloo attach` are made of. */
+/* The user's terminal (or stdin and stdout) on one side; a box's control connection, and the raw bytes of a pty's
+ * master or of a detached box's output, on the other: the loop that `igloo exec` and `igloo attach` are made of. */
 #ifndef IGLOO_CMD_RELAY_H
 #define IGLOO_CMD_RELAY_H
 

@@ -98,8 +98,9 @@ const struct cmd cmd_rm = {
 	.name = "rm",
 	.args = "BOX...",
 	.summary = "remove boxes that have ended",
-	.about = "Removes the box's log and state; its slot, and so the home and store that its boxes share, stays: see "
-		 "`igloo slot rm`. Prints the names of what it removed.",
+	.about =
+		"Removes the box's log and state; its slot, and so the home and store that its boxes share, stays: see "
+		"`igloo slot rm`. Prints the names of what it removed.",
 	.examples = examples,
 	.groups = groups,
 	.options_size = sizeof(struct rm_options),

@@ -94,8 +94,10 @@ const struct cmd cmd_stop = {
 	.name = "stop",
 	.args = "BOX...",
 	.summary = "stop running boxes",
-	.about = "Every process in the box gets SIGTERM, and SIGKILL when the time is over. A supervisor that does not answer is "
-		 "killed; the box ends with it. Several boxes are stopped side by side. A box that does not run is no error.\n\n"
+	.about = "Every process in the box gets SIGTERM, and SIGKILL when the time is over. A supervisor that does not "
+		 "answer is "
+		 "killed; the box ends with it. Several boxes are stopped side by side. A box that does not run is no "
+		 "error.\n\n"
 		 "A detached box stays in the list, with its log, until `igloo rm`.",
 	.examples = examples,
 	.groups = groups,

@@ -12,7 +12,7 @@ enum { TABLE_COLUMNS_MAX = 10 };
 
 struct table_column {
 	const char *title;
-	bool right;	/* numbers */
+	bool right;     /* numbers */
 	bool keeps_end; /* cut at the front: paths */
 	unsigned least; /* may be cut to so many columns on a narrow terminal; 0: never cut */
 };

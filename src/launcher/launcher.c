@@ -101,7 +101,7 @@ int main(int argc, char **argv)
 	static char program[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", root, sizeof(root) - 1);
 	const char *slash;
-	char name[NAME_MAX + 1];
+	char *name;
 	char **args = calloc((size_t)argc + 8, sizeof(*args));
 	int k = 0;
 
@@ -109,7 +109,9 @@ int main(int argc, char **argv)
 		fail("cannot read", "/proc/self/exe");
 	root[n] = '\0';
 	slash = strrchr(root, '/');
-	(void)snprintf(name, sizeof(name), "%s", slash ? slash + 1 : root);
+	name = strdup(slash ? slash + 1 : root);
+	if (!name)
+		fail("cannot run", root);
 	find_root(root);
 	set_environment(root);
 	join(loader, root, "lib/ld.so", "");

@@ -18,7 +18,15 @@ static const struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
 void bundle_release(struct bundle *b)
 {
 	strv_release(&b->sources);
+	str_release(&b->made_of);
 	str_release(&b->environment);
+}
+
+void bundle_add_state(struct str *to, char tag, const struct stat *st, const char *path)
+{
+	str_addf(to, "%c %llu %lld %lld.%09ld %lld.%09ld %s\n", tag, (unsigned long long)st->st_ino,
+		 (long long)st->st_size, (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
+		 (long long)st->st_ctim.tv_sec, st->st_ctim.tv_nsec, path);
 }
 
 /* A descriptor of the folder that holds `place`; *ret_name is its last part. */
@@ -86,8 +94,10 @@ static int add(struct bundle *b, const char *source, const char *place, mode_t m
 		return err_errno(e, -r, "cannot write '%s'", place);
 	if (fchmod(to, mode) < 0)
 		return err_errno(e, errno, "cannot change '%s'", place);
-	if (source)
+	if (source) {
 		strv_add(&b->sources, source);
+		bundle_add_state(&b->made_of, 'S', &st, source);
+	}
 	return 0;
 }
 
@@ -128,6 +138,22 @@ int bundle_add_program(struct bundle *b, const char *source, const char *place, 
 	return r;
 }
 
+int bundle_add_optional(struct bundle *b, const char *name, struct err **e)
+{
+	static const char libc[] = "/libc.so.6";
+
+	for (size_t i = 0; i < b->sources.n; i++) {
+		const char *source = b->sources.v[i];
+		_cleanup_free_ char *file = NULL;
+
+		if (!str_ends(source, libc))
+			continue;
+		file = xasprintf("%.*s/%s", (int)(strlen(source) - strlen(libc)), source, name);
+		return access(file, R_OK) == 0 ? add_library(b, file, name, 0444, e) : 0;
+	}
+	return 0;
+}
+
 int bundle_add_file(struct bundle *b, const char *source, const char *place, struct err **e)
 {
 	return add(b, source, place, 0444, e);
@@ -163,6 +189,7 @@ static int canonicalise(int dir_fd, unsigned depth)
 	_cleanup_close_ int fd = dir_fd;
 	DIR *d = fdopendir(fcntl(fd, F_DUPFD_CLOEXEC, 3));
 	struct dirent *entry;
+	struct stat st;
 	int r = 0;
 
 	if (!d)
@@ -170,7 +197,9 @@ static int canonicalise(int dir_fd, unsigned depth)
 	while (r >= 0 && (entry = readdir(d))) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		if (entry->d_type == DT_DIR) {
+		if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+			r = -errno;
+		} else if (S_ISDIR(st.st_mode)) {
 			int sub = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 			r = sub < 0 ? -errno : depth == 0 ? -ELOOP : canonicalise(sub, depth - 1);

@@ -148,7 +148,9 @@ def need(argv, what, **options):
     """The output of a program that a step cannot do without."""
     status, output = run(argv, **options)
     if status != 0:
-        raise Stop(f"{what} (exit status {status})", output.splitlines()[-40:])
+        lines = output.splitlines()
+        errors = [line for line in lines if " error:" in line or "ERROR:" in line or "undefined reference" in line]
+        raise Stop(f"{what} (exit status {status})", errors[:20] or lines[-40:])
     return output
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 
 from .report import CHECK, JOBS, ROOT, files, run
-from .suites import setup
+from .suites import ASAN, setup
 
 
 def layers(report):
@@ -89,7 +89,7 @@ def clang_tidy(report):
     """Every source file on its own; one whose text, headers and checks are as they were is not read again."""
     if not shutil.which("clang-tidy") or not shutil.which("clang"):
         return report.skip("tidy", "clang-tidy")
-    folder = setup("asan", "clang", ["-Dwerror=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"])
+    folder = setup("asan", "clang", ASAN)
     run(["ninja", "-C", folder, "src/kind/sandbox/filter_program.h"])
     stamps = os.path.join(CHECK, "tidy")
     os.makedirs(stamps, exist_ok=True)

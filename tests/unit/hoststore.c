@@ -202,6 +202,23 @@ TEST(no_daemon_for_a_user)
 	user = fork();
 	if (user == 0) {
 		struct hoststore *hs = NULL;
+		struct strv paths = STRV_INIT;
+		struct strv valid = STRV_INIT;
+
+		if (setgid(65534) < 0 || setuid(65534) < 0)
+			_exit(2);
+		/* Its socket was left, which only asking shows. */
+		strv_add(&paths, leaf.p);
+		if (hoststore_open(NULL, &hs, NULL) < 0 || hoststore_valid(hs, &paths, &valid, NULL) < 0 || valid.n > 0)
+			_exit(1);
+		_exit(0);
+	}
+	CHECK(waitpid(user, &status, 0) == user && status == 0);
+	CHECK(shell("rm /nix/var/nix/daemon-socket/socket", NULL) == 0);
+	status = 1;
+	user = fork();
+	if (user == 0) {
+		struct hoststore *hs = NULL;
 
 		if (setgid(65534) < 0 || setuid(65534) < 0)
 			_exit(2);

@@ -1,0 +1,43 @@
+{
+  description = "Runs commands in the environment of a repository's flake.nix, sealed off from the machine";
+
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
+
+  outputs = { self, nixpkgs }: let
+    systems = [ "x86_64-linux" "aarch64-linux" ];
+    each = f: nixpkgs.lib.genAttrs systems (system: f nixpkgs.legacyPackages.${system});
+    package = { stdenv, lib, meson, ninja, pkg-config, jansson, libseccomp, git, nix, makeWrapper }:
+      stdenv.mkDerivation {
+        pname = "igloo";
+        version = "0.1.0";
+        src = self;
+        nativeBuildInputs = [ meson ninja pkg-config makeWrapper ];
+        buildInputs = [ jansson libseccomp ];
+        # What igloo calls at run time; what the user has on PATH comes first.
+        postInstall = ''
+          wrapProgram $out/bin/igloo --suffix PATH : ${lib.makeBinPath [ git nix ]}
+        '';
+        # The guest is linked static.
+        hardeningDisable = [ "pie" ];
+        LIBRARY_PATH = "${stdenv.cc.libc.static or ""}/lib";
+        meta = {
+          description = "Boxes for agents, builds and shells, from a repository's flake.nix";
+          license = lib.licenses.mit;
+          platforms = systems;
+          mainProgram = "igloo";
+        };
+      };
+  in {
+    packages = each (pkgs: rec {
+      igloo = pkgs.callPackage package { };
+      default = igloo;
+    });
+
+    devShells = each (pkgs: {
+      default = pkgs.mkShell {
+        inputsFrom = [ (pkgs.callPackage package { }) ];
+        packages = with pkgs; [ clang clang-tools shellcheck mandoc bubblewrap strace git nix (python3.withPackages (p: [ p.pexpect ])) ];
+      };
+    });
+  };
+}

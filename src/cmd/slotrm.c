@@ -1,0 +1,138 @@
+/* igloo slot rm: removes slots with everything in them. */
+#include "base/name.h"
+#include "base/size.h"
+#include "box/box.h"
+#include "cmd/cmd.h"
+#include "cmd/du.h"
+#include "cmd/report.h"
+#include "sys/fd.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+struct slotrm_options {
+	bool yes;
+};
+
+/* Opens the slot so that no box can begin to use it. */
+static int open_slot(const char *id, struct slot **ret, struct err **e)
+{
+	_cleanup_free_ char *box = NULL;
+	int r = name_check(id, e);
+
+	if (r == 0)
+		r = slot_open_id(id, true, ret, e);
+	if (r == -ENOENT) {
+		(void)err_set(e, ENOENT, "there is no slot '%s'", id);
+		return err_hint(e, "igloo slot ls shows those there are");
+	}
+	if (r != -EBUSY)
+		return r;
+	box = box_using_slot(id);
+	if (!box)
+		return err_hint(e, "igloo ls shows the boxes that run");
+	(void)err_set(e, EBUSY, "slot '%s' is in use by box '%s'", id, box);
+	return err_hint(e, "igloo stop %s", box);
+}
+
+/* Asks on the terminal. Returns 1 for yes, 0 for no. */
+static int confirm(struct slot *slot, struct err **e)
+{
+	_cleanup_str_ struct str question = STR_INIT;
+	_cleanup_str_ struct str path = STR_INIT;
+	char answer[16] = "";
+	ssize_t n;
+
+	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
+		(void)err_set(e, EINVAL, "slot '%s': removing it needs a yes", slot->id);
+		return err_hint(e, "igloo slot rm --yes %s", slot->id);
+	}
+	str_addf(&question, "Remove slot '%s' (", slot->id);
+	size_add(&question, du(slot->dir, "."));
+	if (slot->repository) {
+		str_add_printable(&path, slot->repository, strlen(slot->repository), false);
+		str_addf(&question, ", of %s", str_text(&path));
+	}
+	str_adds(&question, ") with its store, caches and home? [y/N] ");
+	(void)fd_write_all(STDERR_FILENO, question.p, question.len);
+	do
+		n = read(STDIN_FILENO, answer, sizeof(answer));
+	while (n < 0 && errno == EINTR);
+	return n > 0 && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+static int run(struct invocation *inv, struct err **e)
+{
+	const struct slotrm_options *o = inv->options;
+	_cleanup_strv_ struct strv removed = STRV_INIT;
+	_cleanup_str_ struct str s = STR_INIT;
+	int r = 0;
+	int k;
+
+	for (int i = 0; i < inv->argc && r == 0; i++) {
+		_cleanup_slot_ struct slot *slot = NULL;
+		int yes;
+
+		if (strv_has(&removed, inv->argv[i]))
+			continue;
+		r = open_slot(inv->argv[i], &slot, e);
+		if (r < 0)
+			break;
+		yes = o->yes ? 1 : confirm(slot, e);
+		if (yes > 0)
+			r = slot_remove(slot, e);
+		else
+			r = yes;
+		if (yes > 0 && r == 0)
+			strv_add(&removed, inv->argv[i]);
+	}
+	if (inv->global.json)
+		str_adds(&s, "{\"removed\":[");
+	for (size_t i = 0; i < removed.n; i++) {
+		if (inv->global.json)
+			str_addf(&s, "%s\"%s\"", i ? "," : "", removed.v[i]);
+		else if (!inv->global.quiet)
+			str_addf(&s, "%s\n", removed.v[i]);
+	}
+	if (inv->global.json)
+		str_adds(&s, "],\"schema\":\"igloo.slot.rm/1\"}\n");
+	k = report_out(&s, r < 0 ? NULL : e);
+	return r < 0 ? r : k;
+}
+
+static const struct opt opts[] = {
+	{.name = "yes",
+	 .letter = 'y',
+	 .kind = OPT_FLAG,
+	 .offset = offsetof(struct slotrm_options, yes),
+	 .help = "do not ask"},
+	{.name = NULL},
+};
+
+static const struct opt_group groups[] = {{"Removing", opts, 0}, {.title = NULL}};
+
+static const struct example examples[] = {
+	{"igloo slot rm app-0a1b2c3d4e5f", "after asking"},
+	{"igloo slot ls --json | jq -r '.slots[] | select(.repositoryExists|not).id' | xargs -r igloo slot rm --yes",
+	 "slots of repositories that are gone"},
+	{.command = NULL},
+};
+
+const struct cmd cmd_slot_rm = {
+	.name = "slot rm",
+	.args = "SLOT...",
+	.summary = "remove slots with everything in them",
+	.about = "Removes the slot's store, caches, home (with the logins and histories in it) and records. The "
+		 "repository stays as it "
+		 "is; the next box of it begins with an empty slot. A slot that a box uses is left alone.",
+	.examples = examples,
+	.groups = groups,
+	.options_size = sizeof(struct slotrm_options),
+	.min_args = 1,
+	.max_args = -1,
+	.arg_hint = HINT_SLOTS,
+	.more_hint = HINT_SLOTS,
+	.run = run,
+};

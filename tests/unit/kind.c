@@ -1,0 +1,298 @@
+/* The contract of struct kind (box/kind.h), run over every kind that this machine can run. */
+#include "test.h"
+
+#include "box/box.h"
+#include "box/supervise.h"
+#include "sys/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char *work;    /* a workspace with the static program `boxtool` in it */
+static const struct kind *kind;
+
+struct fixture {
+	struct slot *slot;
+	struct box_spec spec;
+	struct box *box;
+};
+
+static void begin(struct fixture *f, char *const *argv, bool read_only)
+{
+	struct err *e = NULL;
+	int r;
+
+	memset(f, 0, sizeof(*f));
+	r = slot_open(work, NULL, &f->slot, &e);
+	f->spec.workspace = xstrdup(work);
+	f->spec.slot_home = f->spec.ephemeral = true;
+	if (r == 0)
+		r = box_spec_add_share(&f->spec, work, work, read_only, &e);
+	if (r == 0)
+		r = box_make(kind, &f->spec, f->slot, argv, &f->box, &e);
+	if (r == 0)
+		r = box_start(f->box, &e);
+	if (r < 0)
+		printf("# %s\n", e ? err_message(e) : "?");
+	CHECK(r == 0);
+}
+
+static void end(struct fixture *f)
+{
+	box_free(f->box);
+	box_spec_release(&f->spec);
+	slot_free(f->slot);
+}
+
+/* Runs boxtool with two arguments; its stdout (at most 4 KiB) goes to `out`. */
+static struct supervise_result run(const char *what, const char *arg, const char *input, bool read_only, char *out)
+{
+	_cleanup_free_ char *program = xasprintf("%s/boxtool", work);
+	char *argv[] = {program, (char *)(uintptr_t)what, (char *)(uintptr_t)arg, NULL};
+	char variable[] = "COLOUR=blue";
+	char *env[] = {variable, NULL};
+	struct exec x = {.flags = EXEC_HAS_FDS, .uid = BOX_UID, .gid = BOX_GID, .cwd = work, .argv = argv, .env = env};
+	struct supervise_result result = {.value = -1};
+	struct fixture f;
+	struct err *e = NULL;
+	int in[2];
+	int to[2];
+	ssize_t n;
+
+	CHECK(pipe2(in, O_CLOEXEC) == 0 && pipe2(to, O_CLOEXEC) == 0);
+	CHECK(write(in[1], input, strlen(input)) == (ssize_t)strlen(input));
+	(void)close(in[1]);
+	begin(&f, argv, read_only);
+	{
+		const int fds[3] = {in[0], to[1], 2};
+		int r = supervise_run(f.box, &x, fds, NULL, NULL, &result, &e);
+
+		if (r < 0) {
+			result.how = SUPERVISE_STOPPED;
+			result.value = e ? err_exit(e) : 125;
+		}
+		err_free(e);
+	}
+	(void)close(in[0]);
+	(void)close(to[1]);
+	end(&f);
+	n = read(to[0], out, 4095);
+	out[n > 0 ? n : 0] = '\0';
+	(void)close(to[0]);
+	return result;
+}
+
+static char out[4096];
+
+TEST(exit_codes)
+{
+	for (int code = 0; code < 256; code += 51) {
+		char text[8];
+		struct supervise_result r;
+
+		(void)snprintf(text, sizeof(text), "%d", code);
+		r = run("exit", text, "", false, out);
+		CHECK(r.how == SUPERVISE_EXITED && r.value == code);
+	}
+}
+
+TEST(signals)
+{
+	struct supervise_result r = run("die", "9", "", false, out);
+
+	CHECK(r.how == SUPERVISE_SIGNALLED && r.value == SIGKILL);
+	r = run("die", "15", "", false, out);
+	CHECK(r.how == SUPERVISE_SIGNALLED && r.value == SIGTERM);
+}
+
+TEST(stdio_and_environment)
+{
+	(void)run("copy", "", "through the box\n", false, out);
+	CHECK_STR(out, "through the box\n");
+	(void)run("env", "COLOUR", "", false, out);
+	CHECK_STR(out, "blue\n");
+	(void)run("env", "HOME", "", false, out);
+	CHECK_STR(out, "(unset)\n");
+}
+
+TEST(never_root_inside)
+{
+	int pid;
+	int uid;
+	int gid;
+
+	(void)run("ids", "", "", false, out);
+	CHECK(sscanf(out, "%d %d %d", &pid, &uid, &gid) == 3);
+	CHECK(uid == BOX_UID && gid == BOX_GID);
+}
+
+TEST(workspace_writable_or_not)
+{
+	_cleanup_free_ char *path = xasprintf("%s/written", work);
+	struct stat st;
+
+	CHECK(run("touch", path, "", true, out).value == 1);
+	CHECK(stat(path, &st) < 0);
+	CHECK(run("touch", path, "", false, out).value == 0);
+	CHECK(stat(path, &st) == 0 && st.st_uid == geteuid());
+	CHECK(unlink(path) == 0);
+}
+
+TEST(host_is_not_there)
+{
+	CHECK(run("exists", "/etc/shadow", "", false, out).value == 1);
+	CHECK(run("exists", "/root", "", false, out).value == 1);
+	CHECK(run("exists", "/var", "", false, out).value == 1);
+	CHECK(run("exists", "/etc/passwd", "", false, out).value == 0);
+}
+
+TEST(left_over_processes_end_with_the_command)
+{
+	struct supervise_result r = run("leave", "", "", false, out);
+
+	CHECK(r.how == SUPERVISE_EXITED && r.value == 0);
+}
+
+TEST(command_not_found)
+{
+	char none[] = "/nonexistent";
+	char *argv[] = {none, NULL};
+	char *env[] = {NULL};
+	struct exec x = {.uid = BOX_UID, .gid = BOX_GID, .cwd = work, .argv = argv, .env = env};
+	struct supervise_result result;
+	struct fixture f;
+	struct err *e = NULL;
+
+	begin(&f, argv, false);
+	CHECK(supervise_run(f.box, &x, NULL, NULL, NULL, &result, &e) < 0);
+	CHECK(err_exit(e) == 127);
+	err_free(e);
+	end(&f);
+}
+
+TEST(stop_is_idempotent_and_complete)
+{
+	struct fixture f;
+	pid_t pid;
+
+	begin(&f, NULL, false);
+	pid = f.box->running.pid;
+	CHECK(pid > 0 && kill(pid, 0) == 0);
+	CHECK(kind->stop(&f.box->running, 0, NULL) == 0);
+	CHECK(kill(pid, 0) < 0 && errno == ESRCH);
+	CHECK(kind->stop(&f.box->running, 0, NULL) == 0);
+	kind->destroy(&f.box->running);
+	end(&f);
+}
+
+TEST(killed_guest_is_an_error)
+{
+	char none[] = "x";
+	char *argv[] = {none, NULL};
+	struct fixture f;
+	struct supervise_result result;
+	struct err *e = NULL;
+	_cleanup_free_ char *program = xasprintf("%s/boxtool", work);
+	char hold[] = "hold";
+	char *hold_argv[] = {program, hold, NULL};
+	char *env[] = {NULL};
+	struct exec x = {.uid = BOX_UID, .gid = BOX_GID, .cwd = work, .argv = hold_argv, .env = env};
+
+	begin(&f, argv, false);
+	CHECK(kill(f.box->running.pid, SIGKILL) == 0);
+	CHECK(supervise_run(f.box, &x, NULL, NULL, NULL, &result, &e) < 0);
+	CHECK(err_exit(e) == 125);
+	err_free(e);
+	end(&f);
+}
+
+TEST(supervisor_death_ends_the_box)
+{
+	int tell[2];
+	pid_t supervisor;
+	pid_t guest = 0;
+	char byte;
+
+	CHECK(pipe2(tell, O_CLOEXEC) == 0);
+	supervisor = fork();
+	if (supervisor == 0) {
+		struct fixture f;
+
+		begin(&f, NULL, false);
+		(void)!write(tell[1], &f.box->running.pid, sizeof(pid_t));
+		for (;;)
+			(void)pause();
+	}
+	CHECK(read(tell[0], &guest, sizeof(guest)) == (ssize_t)sizeof(guest));
+	CHECK(kill(guest, 0) == 0);
+	CHECK(kill(supervisor, SIGKILL) == 0 && waitpid(supervisor, NULL, 0) == supervisor);
+	for (int i = 0; i < 500 && kill(guest, 0) == 0; i++)
+		(void)poll(NULL, 0, 10);
+	CHECK(kill(guest, 0) < 0);
+	(void)byte;
+}
+
+static int copy_tool(const char *from, const char *to)
+{
+	_cleanup_close_ int in = open(from, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+	char bytes[65536];
+	ssize_t n = -1;
+
+	while (in >= 0 && fd >= 0 && (n = read(in, bytes, sizeof(bytes))) > 0)
+		if (write(fd, bytes, (size_t)n) != n)
+			return -1;
+	return n == 0 ? 0 : -1;
+}
+
+/* Every test once per kind. */
+int main(int argc, char **argv)
+{
+	char folder[] = "/tmp/igloo-kind-XXXXXX";
+	char *tool; /* not freed: it must survive longjmp() */
+	volatile int number = 0;
+	volatile int failed = 0;
+
+	if (argc < 2 || !mkdtemp(folder))
+		return 99;
+	(void)setenv("XDG_STATE_HOME", folder, 1);
+	(void)setenv("XDG_RUNTIME_DIR", folder, 1);
+	(void)setenv("IGLOO_VIEW_KEEP", "2", 1);
+	work = xasprintf("%s/work", folder);
+	tool = xasprintf("%s/boxtool", work);
+	if (mkdir(work, 0755) < 0 || copy_tool(argv[1], tool) < 0)
+		return 99;
+	for (size_t k = 0; kinds[k]; k++) {
+		struct err *e = NULL;
+
+		kind = kinds[k];
+		for (struct test *volatile t = tests_first; t; t = t->next) {
+			number++;
+			if (kind->probe(&e) < 0) {
+				printf("ok %d - %s %s # SKIP %s\n", number, kind->name, t->name, err_message(e));
+				err_clear(&e);
+			} else if (setjmp(test_failed) == 0) {
+				t->run();
+				printf("ok %d - %s %s\n", number, kind->name, t->name);
+			} else {
+				failed++;
+				printf("not ok %d - %s %s\n", number, kind->name, t->name);
+			}
+			(void)fflush(stdout);
+		}
+	}
+	printf("1..%d\n", number);
+	{
+		_cleanup_close_ int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		(void)file_remove_tree(tmp, folder + strlen("/tmp/"), NULL);
+	}
+	free(work);
+	return failed ? 1 : 0;
+}
