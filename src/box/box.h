@@ -33,6 +33,7 @@ struct box {
 	int listener; /* control socket, -1 before box_start() */
 	time_t since;
 	char *command; /* for lists: the command as one line, quoted */
+	struct protect *protect; /* the caller's, of the workspace; NULL: nothing to watch */
 };
 
 /* Gives a spec without a name one made from the slot's. */

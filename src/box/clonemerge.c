@@ -124,7 +124,7 @@ int clonemerge_fetch(const struct clone_box *b, const struct source *source, con
 		return r;
 	/* Only from what was looked at: a change meanwhile is an error, not overwritten. */
 	r = hostgit_run(&g, NULL, e, "update-ref", "-m", message, ref, head,
-			old.len ? old.p : ZERO_ID + (sizeof(ZERO_ID) - 1 - strlen(head)), NULL);
+			old.len ? old.p : &ZERO_ID[sizeof(ZERO_ID) - 1 - strlen(head)], NULL);
 	return r < 0 ? err_wrap(e, "cannot move branch '%s'", b->clone->branch) : 0;
 }
 

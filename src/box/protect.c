@@ -204,6 +204,11 @@ int protect_workspace(const struct source *source, const struct strv *opened, st
 		return 0;
 	p = protect_new(source->repo_dir, source->is_git);
 	p->held.spec = spec;
+	if (source->is_git) {
+		p->git_dir = xstrdup(source->git_dir);
+		p->common_dir = xstrdup(source->common_dir);
+		protect_stat_index(p, &p->index);
+	}
 	g.set = &p->held;
 	r = open_locks(p, source->repo_dir, e);
 	if (r == 0 && ((r = lock_fd(p->change, LOCK_EX)) < 0 || (r = lock_fd(p->lock, LOCK_SH)) < 0))
@@ -298,6 +303,8 @@ void protect_free(struct protect *p)
 	(void)close_fd(p->lock);
 	(void)close_fd(p->change);
 	free(p->workspace);
+	free(p->git_dir);
+	free(p->common_dir);
 	free(p);
 }
 

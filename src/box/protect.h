@@ -59,7 +59,8 @@ int protect_watch(struct protect *p);
  * where they are missing, and the caller calls kind->repin. */
 bool protect_reapply(struct protect *p);
 /* Adds one line for the user per rule that stopped somebody (as far as can be seen: git gave up on a
- * configuration's lock), and one if a repository was made where there was none. */
+ * configuration's lock); one if a repository was made where there was none; and one per submodule that a box added
+ * to the index, since `git status` runs git in it. After the box's end. */
 void protect_add_notes(const struct protect *p, struct strv *notes);
 
 /* Removes what a killed box left in the workspace, unless another box runs in it. */

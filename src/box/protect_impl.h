@@ -6,6 +6,7 @@
 #include "box/protectpath.h"
 
 #include <stdint.h>
+#include <sys/stat.h>
 
 enum { PROTECT_ENTRIES_MAX = 4096 };
 
@@ -17,6 +18,9 @@ struct watch {
 struct protect {
 	struct heldset held;
 	char *workspace;
+	char *git_dir; /* NULL when not git */
+	char *common_dir;
+	struct stat index; /* of git's index at the start */
 	bool is_git;
 	int lock;   /* shared while the box runs */
 	int change; /* the file whose lock is held while placeholders are made or removed */
@@ -42,6 +46,10 @@ static inline bool protect_is_closed(const struct gather *g, const char *rule)
 
 /* Links in a folder of hooks lead to scripts that run as hooks: pins what they lead to. */
 int protect_add_links(struct gather *g, const char *rule, const char *dir, struct err **e);
+/* Adds a line for each submodule that came into the index since the start, with a repository in its place. */
+void protect_add_submodule_notes(const struct protect *p, struct strv *notes);
+/* Looks at git's index; zeros when there is none. */
+void protect_stat_index(const struct protect *p, struct stat *ret);
 /* What is protected because the repository's configuration or layout names it. */
 int protect_add_git(struct gather *g, struct err **e);
 #endif

@@ -1,6 +1,7 @@
 #include "box/gitconfig.h"
 #include "box/protect_impl.h"
 #include "box/protectrules.h"
+#include "nix/gitrun.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CONFIGS_MAX = 64, CONFIG_DEPTH = 8 };
+enum { CONFIGS_MAX = 64, CONFIG_DEPTH = 8, ENTRIES_NOTED = 10, LIST_MAX = 256 << 20 };
 
 static char *beside(const char *dir, const char *path)
 {
@@ -197,4 +198,65 @@ int protect_add_git(struct gather *g, struct err **e)
 		r = r < 0 ? r : heldset_add(g->set, "git-config", head, 0, e);
 	}
 	return r < 0 ? r : 0;
+}
+
+/* --- at the end ------------------------------------------------------------------------------------------------------
+ */
+
+void protect_stat_index(const struct protect *p, struct stat *ret)
+{
+	_cleanup_free_ char *path = xasprintf("%s/index", p->git_dir);
+
+	if (lstat(path, ret) < 0)
+		memset(ret, 0, sizeof(*ret));
+}
+
+static bool is_held(const struct protect *p, const char *path)
+{
+	for (size_t i = 0; i < p->held.n; i++)
+		if (strcmp(p->held.v[i].path, path) == 0)
+			return true;
+	return false;
+}
+
+/* An entry of `git ls-files --stage -z`: "<mode> <id> <stage>\t<path>". */
+static void look_at_entry(const struct protect *p, const char *entry, struct strv *notes)
+{
+	const char *tab = strchr(entry, '\t');
+	_cleanup_free_ char *dot_git = NULL;
+	_cleanup_str_ struct str shown = STR_INIT;
+	struct stat st;
+
+	if (!tab || !str_starts(entry, "160000 "))
+		return;
+	dot_git = xasprintf("%s/%s/.git", p->workspace, tab + 1);
+	if (lstat(dot_git, &st) < 0 || is_held(p, dot_git) || notes->n > ENTRIES_NOTED)
+		return;
+	str_add_printable(&shown, tab + 1, strlen(tab + 1), false);
+	strv_addf(notes,
+		  "the index now has a submodule '%s', and `git status` runs what its configuration says: look at "
+		  "'%s/.git' first, or take it out with: git rm --cached '%s'",
+		  str_text(&shown), str_text(&shown), str_text(&shown));
+}
+
+void protect_add_submodule_notes(const struct protect *p, struct strv *notes)
+{
+	static const char *const ask[] = {"ls-files", "--stage", "-z", NULL};
+	const struct gitrepo repo = {p->workspace, p->git_dir, p->common_dir};
+	_cleanup_str_ struct str list = STR_INIT;
+	struct stat now;
+	int status;
+
+	if (!p->git_dir)
+		return;
+	protect_stat_index(p, &now);
+	if (now.st_ino == p->index.st_ino && now.st_size == p->index.st_size &&
+	    now.st_ctim.tv_sec == p->index.st_ctim.tv_sec && now.st_ctim.tv_nsec == p->index.st_ctim.tv_nsec)
+		return;
+	if (gitrun(&repo, ask, LIST_MAX, &status, &list, NULL) < 0) {
+		strv_add(notes, "the index was changed and git cannot list it: look at it before you run git here");
+		return;
+	}
+	for (const char *at = list.p; at && at < list.p + list.len; at += strlen(at) + 1)
+		look_at_entry(p, at, notes);
 }

@@ -156,7 +156,6 @@ static void add_held(struct heldset *set, const char *rule, const struct step *a
  * taken literally, as long as its folder exists. */
 static char *link_target(const struct step *at)
 {
-	_cleanup_free_ char *whole = xasprintf("%s%s", at->path, at->rest);
 	char *real = realpath(at->path, NULL);
 	char text[PATH_MAX];
 	_cleanup_free_ char *named = NULL;

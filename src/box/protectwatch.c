@@ -127,6 +127,7 @@ void protect_add_notes(const struct protect *p, struct strv *notes)
 		strv_addf(notes, "'%s' was to be changed and stayed as it is; to let the box change it: --unprotect %s",
 			  str_text(&shown), h->rule);
 	}
+	protect_add_submodule_notes(p, notes);
 	dot_git = xasprintf("%s/.git", p->workspace);
 	if (!p->is_git && access(dot_git, F_OK) == 0) {
 		str_clear(&shown);

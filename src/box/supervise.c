@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "box/output.h"
+#include "box/protect.h"
 #include "sys/fd.h"
 #include "sys/tty.h"
 #include "wire/link.h"
@@ -58,6 +59,8 @@ struct sup {
 	uint32_t next_stream;
 	int signals;
 	int timer;
+	int watch;           /* protect_watch()'s, once it is due */
+	int64_t watch_at_ms; /* when; 0: not wanted, or watching already */
 	struct output *output;
 	bool foreground;
 	bool main_pty;
@@ -381,6 +384,46 @@ static void on_listener(struct sup *s)
 	s->clients[s->n_clients++] = c;
 }
 
+/* --- what is protected in the workspace ------------------------------------------------------------------------- */
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_BOOTTIME, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int watch_timeout(const struct sup *s)
+{
+	int64_t left = s->watch_at_ms - now_ms();
+
+	return s->watch_at_ms == 0 ? -1 : left > 0 ? (int)left : 0;
+}
+
+/* A box whose pins cannot be put back is not what its spec says any more: it ends. */
+static void repin(struct sup *s)
+{
+	_cleanup_err_ struct err *e = NULL;
+
+	if (s->box->kind->repin(s->box->running.pid, s->box->spec, &e) == 0)
+		return;
+	log_note("cannot protect the workspace any more, so the box ends: %s", e ? err_message(e) : "unknown failure");
+	s->result.how = SUPERVISE_STOPPED;
+	s->result.value = SIGKILL;
+	s->done = true;
+}
+
+static void watch_begin(struct sup *s)
+{
+	if (s->watch_at_ms == 0 || now_ms() < s->watch_at_ms)
+		return;
+	s->watch_at_ms = 0;
+	s->watch = protect_watch(s->box->protect);
+	if (s->watch >= 0)
+		repin(s); /* for what happened before */
+}
+
 /* --- the loop ---------------------------------------------------------------------------------------------------- */
 
 static short wanted(const struct link *l)
@@ -390,7 +433,7 @@ static short wanted(const struct link *l)
 
 static int step(struct sup *s, struct err **e)
 {
-	enum { GUEST, LISTENER, SIGNALS, TIMER, FIXED };
+	enum { GUEST, LISTENER, SIGNALS, TIMER, WATCH, FIXED };
 	struct pollfd fds[FIXED + CLIENTS_MAX + OUTPUT_POLLS];
 	size_t n_clients = s->n_clients;
 	size_t n = FIXED + n_clients;
@@ -400,11 +443,15 @@ static int step(struct sup *s, struct err **e)
 	fds[LISTENER] = (struct pollfd){.fd = s->box->listener, .events = POLLIN};
 	fds[SIGNALS] = (struct pollfd){.fd = s->signals, .events = POLLIN};
 	fds[TIMER] = (struct pollfd){.fd = s->timer, .events = POLLIN};
+	fds[WATCH] = (struct pollfd){.fd = s->watch, .events = POLLIN};
 	for (size_t i = 0; i < n_clients; i++)
 		fds[FIXED + i] = (struct pollfd){.fd = s->clients[i]->link.fd, .events = wanted(&s->clients[i]->link)};
 	n += output_poll(s->output, fds + n);
-	if (poll(fds, (nfds_t)n, -1) < 0)
+	if (poll(fds, (nfds_t)n, watch_timeout(s)) < 0)
 		return errno == EINTR ? 0 : err_errno(e, errno, "poll");
+	watch_begin(s);
+	if (fds[WATCH].revents && protect_reapply(s->box->protect))
+		repin(s);
 	output_work(s->output, fds + FIXED + n_clients);
 	if (fds[SIGNALS].revents)
 		on_signal(s);
@@ -468,6 +515,8 @@ int supervise_run(struct box *box, struct exec *main, const int *fds, void (*on_
 	signal_set(&set);
 	s.foreground = main->flags & EXEC_FOREGROUND;
 	s.main_pty = main->flags & EXEC_PTY;
+	s.watch = -1;
+	s.watch_at_ms = box->protect ? now_ms() + PROTECT_WATCH_AFTER_MS : 0;
 	s.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	s.timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	s.guest = xcalloc(1, sizeof(*s.guest));

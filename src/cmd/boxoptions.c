@@ -48,6 +48,12 @@ const struct opt box_files_opts[] = {
 	 .kind = OPT_FLAG,
 	 .offset = AT(read_only),
 	 .help = "let the box read the workspace but not write to it"},
+	{.name = "unprotect",
+	 .arg = "RULE",
+	 .kind = OPT_LIST,
+	 .offset = AT(unprotect),
+	 .help = "let the box write what is protected in the workspace: git-config, git-hooks, git-modules, "
+		 "envrc, editor or another rule of docs/workspace-protection.md; may be repeated"},
 	{.name = "share-rw",
 	 .arg = "PATH",
 	 .kind = OPT_PATHS,

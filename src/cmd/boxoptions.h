@@ -23,6 +23,7 @@ struct box_options {
 	const char *slot;
 	bool clone;
 	bool read_only;
+	struct strv unprotect; /* names of protect rules, or "all" */
 	struct strv share_rw;
 	struct strv share_ro;
 	uint64_t cpus;   /* thousandths of a processor */
@@ -44,7 +45,7 @@ extern const struct opt box_running_opts[];
 	{                                   \
 		"Box", box_place_opts, (at) \
 	}
-/* clone, read_only, share_rw, share_ro */
+/* clone, read_only, unprotect, share_rw, share_ro */
 #define BOX_GROUP_FILES(at)                   \
 	{                                     \
 		"Files", box_files_opts, (at) \

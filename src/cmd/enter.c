@@ -1,6 +1,7 @@
 #include "cmd/enter.h"
 
 #include "base/log.h"
+#include "box/box.h"
 #include "box/resolve.h"
 #include "nix/devscript.h"
 #include "nix/storepath.h"
@@ -170,6 +171,23 @@ static void fill_env(const struct box_options *o, struct enter *in)
 
 /* --- the box -------------------------------------------------------------------------------------------------------- */
 
+/* The clone has the box's name: that is how `igloo diff` and `merge` find it. */
+static int clone_workspace(struct enter *in, struct err **e)
+{
+	int r = box_name(&in->spec, in->slot, e);
+
+	if (r == 0)
+		r = clone_make(&in->source, in->slot, in->spec.name, &in->clone, e);
+	if (r < 0)
+		return r;
+	if (in->clone->made)
+		log_note("clone '%s' on branch %s; igloo diff, merge or discard %s when it is done", in->spec.name,
+			 in->clone->branch, in->spec.name);
+	if (in->clone->left_out > 0)
+		log_note("%zu files with uncommitted changes are not in the clone", in->clone->left_out);
+	return 0;
+}
+
 static int fill_spec(const struct box_options *o, struct enter *in, struct err **e)
 {
 	struct box_spec *spec = &in->spec;
@@ -194,8 +212,17 @@ static int fill_spec(const struct box_options *o, struct enter *in, struct err *
 		box_spec_add_file(spec, ".attrs.json", in->record.attrs_json);
 		box_spec_add_file(spec, ".attrs.sh", in->record.attrs_sh);
 	}
-	r = box_spec_add_share(spec, in->source.repo_dir, in->source.repo_dir, spec->mode == BOX_READ_ONLY, e);
-	return r < 0 ? r : add_shares(o, spec, e);
+	r = spec->mode == BOX_CLONE ? clone_workspace(in, e) : 0;
+	if (r == 0)
+		r = box_spec_add_share(spec, in->clone ? in->clone->tree : in->source.repo_dir, in->source.repo_dir,
+				       spec->mode == BOX_READ_ONLY, e);
+	if (r == 0)
+		r = protect_add_git_shares(&in->source, spec, e);
+	if (r == 0)
+		r = add_shares(o, spec, e);
+	if (r == 0)
+		r = protect_workspace(&in->source, &o->unprotect, spec, &in->protect, e);
+	return r;
 }
 
 /* Starts igloo again, as it was called, behind `argv`. */
@@ -246,6 +273,8 @@ int enter_prepare(const struct box_options *o, bool interactive, struct enter *i
 
 void enter_release(struct enter *in)
 {
+	protect_free(in->protect);
+	clone_free(in->clone);
 	box_spec_release(&in->spec);
 	strv_release(&in->env);
 	free(in->cwd);

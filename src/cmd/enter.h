@@ -2,7 +2,9 @@
 #ifndef IGLOO_CMD_ENTER_H
 #define IGLOO_CMD_ENTER_H
 
+#include "box/clone.h"
 #include "box/environment.h"
+#include "box/protect.h"
 #include "box/supervise.h"
 #include "cmd/boxoptions.h"
 #include "sys/cgroup.h"
@@ -13,7 +15,8 @@ struct enter {
 	struct slot *slot;
 	struct env_record record;
 	struct box_spec spec;
-	struct protect *protect;
+	struct protect *protect; /* of a workspace that the box may write */
+	struct clone *clone;
 	struct strv env; /* of the command */
 	char *cwd;
 	struct cgroup *cgroup;

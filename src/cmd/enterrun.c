@@ -41,6 +41,18 @@ static void say_limits_hit(struct enter *in)
 		log_note("the box's limit of processes was reached (--pids)");
 }
 
+/* Inside, a protected file only says that it is read-only: name the flag here. */
+static void say_protected(struct enter *in)
+{
+	_cleanup_strv_ struct strv notes = STRV_INIT;
+
+	if (!in->protect)
+		return;
+	protect_add_notes(in->protect, &notes);
+	for (size_t i = 0; i < notes.n; i++)
+		log_note("%s", notes.v[i]);
+}
+
 /* For `igloo exec`. Its commands start through bash too if the script for that is in the box. */
 static int write_execenv(struct enter *in, const struct box *box, struct err **e)
 {
@@ -67,14 +79,17 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 	r = box_make(in->kind, &in->spec, in->slot, shown, &box, e);
 	if (r == 0)
 		r = write_execenv(in, box, e);
-	if (r == 0)
+	if (r == 0) {
+		box->protect = in->protect;
 		r = box_start(box, e);
+	}
 	if (r == 0)
 		r = limit(in, box, e);
 	if (r == 0)
 		r = supervise_run(box, x, stdio, on_started, user, result, e);
 	if (box) {
 		say_limits_hit(in);
+		say_protected(in);
 		box_stop(box);
 		if (in->spec.detached) {
 			execenv_remove(box->dir);

@@ -24,6 +24,7 @@ enum {
 	STREAM = 1,
 	HANGUP_MS = 10000, /* what a command has from SIGHUP on, as the box's own has */
 	LAST_MS = 300,     /* from the EXIT of a command that the box's end killed to the end of the connection */
+	END_MS = 5000,
 	EXIT_KILLED = 128 + SIGKILL,
 	EXIT_CANNOT = 126,
 	EXIT_NOT_FOUND = 127,
@@ -209,6 +210,8 @@ static int outcome(struct session *s, int *ret_code, int *ret_signal, struct err
 		return err_set(e, EPIPE, "box '%s' ended, or would not take the command", s->box);
 	if (!r->done || (s->end.kind == MSG_EXIT_SIGNAL && s->end.value == SIGKILL && client_ends(r->link, LAST_MS))) {
 		log_note("box '%s' ended, and the command with it", s->box);
+		/* So that who waited for this may remove the box. */
+		(void)client_box_ends(s->box, END_MS);
 		*ret_code = EXIT_KILLED;
 	} else if (r->deadline && s->hangup && client_now_ms() >= r->deadline) {
 		*ret_signal = s->hangup;

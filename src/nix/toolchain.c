@@ -7,9 +7,9 @@
 #include "sys/spawn.h"
 
 #include <errno.h>
-#include <sys/stat.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 
 enum { VERSION_LIMIT_MS = 30000 };
 
@@ -298,7 +298,8 @@ int toolchain_identity(const char *work_dir, char **ret, struct err **e)
 		return r;
 	if (stat(nix, &st) < 0)
 		return err_errno(e, errno, "cannot look at '%s'", nix);
-	*ret = xasprintf("%s %llu:%llu %lld %lld.%09ld", nix, (unsigned long long)st.st_dev, (unsigned long long)st.st_ino,
-			 (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+	*ret = xasprintf("%s %llu:%llu %lld %lld.%09ld", nix, (unsigned long long)st.st_dev,
+			 (unsigned long long)st.st_ino, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+			 st.st_mtim.tv_nsec);
 	return 0;
 }

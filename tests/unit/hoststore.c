@@ -3,6 +3,8 @@
 #include "nixroot.h"
 
 #include "nix/hoststore.h"
+#include "nix/toolchain.h"
+#include "sys/fd.h"
 
 #include <sys/stat.h>
 #include <time.h>
@@ -131,6 +133,39 @@ TEST(many)
 	CHECK(hoststore_valid(hs, &paths, &valid, NULL) == 0);
 	CHECK(valid.n == 1);
 	CHECK(shell("rm -f /nix/store/2222222222222222222222222*", NULL) == 0);
+}
+
+/* A Nix that lies in the store (here a self-contained one that was added to it) is used with its closure. */
+TEST(nix_of_the_store)
+{
+	_cleanup_hoststore_ struct hoststore *hs = NULL;
+	_cleanup_toolchain_ struct toolchain made = {0};
+	_cleanup_toolchain_ struct toolchain t = {0};
+	_cleanup_close_ int cache = -1;
+	_cleanup_str_ struct str added = STR_INIT;
+	_cleanup_free_ char *script = NULL;
+	_cleanup_free_ char *named = NULL;
+	_cleanup_free_ char *bin = NULL;
+	_cleanup_err_ struct err *e = NULL;
+
+	CHECK(mkdir("/nix/cache", 0755) == 0);
+	cache = open("/nix/cache", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CHECK(toolchain_get(cache, "/nix/cache", NULL, NULL, &made, &e) == 0);
+	script = xasprintf("nix-store --add-fixed --recursive sha256 %s", made.sources.v[0]);
+	CHECK(shell(script, &added) == 0);
+	named = xasprintf("%s/bin/nix", added.p);
+	bin = xasprintf("%s/bin", added.p);
+	CHECK(hoststore_open(NULL, &hs, NULL) == 0 && hs);
+	(void)setenv("IGLOO_NIX", named, 1);
+	CHECK(toolchain_get(cache, "/nix/cache", hs, NULL, &t, &e) == 0);
+	(void)unsetenv("IGLOO_NIX");
+	CHECK_STR(t.nix_bin, bin);
+	CHECK_STR(t.version, made.version);
+	CHECK(t.roots.n == 1 && strcmp(t.roots.v[0], added.p) == 0);
+	CHECK(t.paths.n == made.paths.n && strcmp(t.sources.v[0], t.paths.v[0]) == 0);
+	CHECK(str_starts(t.registration.p, added.p));
+	if (made.git_bin)
+		CHECK_STR(t.git_bin, made.git_bin);
 }
 
 static pid_t start_daemon(void)

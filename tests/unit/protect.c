@@ -232,6 +232,20 @@ TEST(a_worktree)
 	free(main_repo);
 }
 
+TEST(a_submodule_that_came_with_the_box)
+{
+	_cleanup_place_ struct place t = place_make();
+	_cleanup_strv_ struct strv notes = STRV_INIT;
+
+	CHECK(start(&t, NULL) == 0);
+	protect_add_notes(t.p, &notes);
+	CHECK(notes.n == 0);
+	CHECK(GIT(t.repo, "init", "-q", "evil") && GIT(in(t.repo, "evil"), "commit", "-q", "--allow-empty", "-m", "x"));
+	CHECK(GIT(t.repo, "add", "evil"));
+	protect_add_notes(t.p, &notes);
+	CHECK(notes.n == 1 && strstr(notes.v[0], "evil"));
+}
+
 TEST(it_is_quick)
 {
 	_cleanup_place_ struct place t = place_make();
