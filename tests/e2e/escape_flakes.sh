@@ -37,7 +37,7 @@ hostile()
     pkgs = inputs.nixpkgs.legacyPackages.$SYSTEM;
     bash = "\${pkgs.bash}/bin/bash";
     build = name: script: derivation { inherit name; system = "$SYSTEM"; builder = bash; args = [ "-c" script ];
-      PATH = "\${pkgs.coreutils}/bin"; };
+      preferLocalBuild = true; PATH = "\${pkgs.coreutils}/bin"; };
     $3
   in {
     devShells.$SYSTEM.default = pkgs.mkShell { packages = [ pkgs.bash pkgs.coreutils ]; ${4-} };
@@ -98,11 +98,12 @@ attack='(cat "'$S'/secret"; echo pwned >"'$S'/pwned"; ls -a "'$S'" "'$HOME'"; ca
 hostile ifd "" "ifd = build \"ifd\" ''$attack; echo '\"imported\"' >\$out'';" "IMPORTED = import ifd;"
 try igloo run -- sh -c 'echo "$IMPORTED"'
 is "import-from-derivation works" "$out" imported
+[[ $code == 0 ]] || echo "# $err"
 refuses_leak "import-from-derivation leaks nothing"
 is "and writes nothing outside" "$(ls "$S")" secret
 
 hostile nochroot "" "evil = (build \"evil\" ''$attack'') // { }; evil2 = derivation { name = \"evil2\"; system = \"$SYSTEM\"; builder = bash;
-	args = [ \"-c\" ''$attack'' ]; __noChroot = true; PATH = \"\${pkgs.coreutils}/bin\"; };" "RESULTS = [ evil evil2 ];"
+	args = [ \"-c\" ''$attack'' ]; __noChroot = true; preferLocalBuild = true; PATH = \"\${pkgs.coreutils}/bin\"; };" "RESULTS = [ evil evil2 ];"
 try igloo run -- sh -c 'cat $RESULTS'
 refuses_leak "__noChroot leaks nothing"
 is "nor does it write outside" "$(ls "$S")" secret

@@ -5,7 +5,7 @@
 
 shell_attrs='
   GREETING = "hello from the shell";
-  shellHook = "export HOOKED=yes; hook_function() { echo \"hooked $1\"; }";
+  shellHook = "export HOOKED=yes; hook_function() { echo \"hooked $1\"; }; export -f hook_function";
 ' shells="other = pkgs.mkShell { OTHER = \"1\"; };" mkproject project jq hello
 project=$PWD
 
@@ -38,7 +38,7 @@ says "not executable: 126" 126 '*plain*' igloo run -- ./plain
 try igloo run -- ./script
 like "no such interpreter: 126 or 127" "$code $err" '12[67] *script*'
 says "a folder: 126" 126 '*' igloo run -- ./.
-says "no command" 2 '*COMMAND*' igloo run
+says "no command" 125 '*COMMAND*' igloo run
 rm -f plain script
 
 # -- signals -----------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ rm -f ready
 prints "the shell's packages" "$(printf '%s\n' 1)" igloo run -- bash -c 'jq -n 1'
 prints "its variables" "hello from the shell" igloo run -- printenv GREETING
 prints "variables of the shellHook" yes igloo run -- printenv HOOKED
-prints "functions of the shellHook" "hooked x" igloo run -- bash -c 'hook_function x'
+prints "functions that the shellHook exports" "hooked x" igloo run -- bash -c 'hook_function x'
 SECRET_OF_MINE=1 prints "the caller's variables stay outside" "" igloo run -- bash -c 'echo $SECRET_OF_MINE'
 MINE=passed prints "--env NAME passes one" passed igloo run --env MINE -- printenv MINE
 prints "--env NAME=VALUE sets one" "a b" igloo run -e "MINE=a b" -- printenv MINE
@@ -103,7 +103,10 @@ prints "another shell" 1 igloo run --shell other -- printenv OTHER
 says "an unknown shell: those that exist are named" 125 '*nope*default*other*' igloo run --shell nope -- true
 prints "inside, the home is not the caller's" no \
 	igloo run -- bash -c "[[ -e '$HOME/.cache' && \$HOME == '$HOME' ]] && echo yes || echo no"
-prints "the host's processes are not visible" "" igloo run -- bash -c "ls /proc | grep -x $$"
+sleep "98765.$$" &
+prints "the host's processes are not visible" 0 igloo run -- \
+	bash -c "cat /proc/[0-9]*/cmdline | tr '\\0' '\\n' | grep -c '^[9]8765.$$' || :"
+kill $! && wait $! 2>/dev/null
 ok "warm: the record is used" igloo run -- true
 
 # -- folders -----------------------------------------------------------------------------------------
@@ -145,9 +148,9 @@ says "no devShells" 125 '*devShells*' igloo run -- true
 echo "{ outputs = { self }: { devShells.$SYSTEM.default = throw \"thrown by me\"; }; }" >flake.nix
 says "an error of the flake's own" 125 '*thrown by me*' igloo run -- true
 cd "$project" || exit 1
-says "an unknown option: the nearest is named" 2 '*--read-onyl*--read-only*' igloo run --read-onyl -- true
-says "options that exclude each other" 2 '*--clone*--read-only*' igloo run --read-only --clone -- true
-says "an unknown kind: those that exist are named" 2 '*balloon*sandbox*' igloo run --in balloon -- true
+says "an unknown option: the nearest is named" 125 '*--read-onyl*--read-only*' igloo run --read-onyl -- true
+says "options that exclude each other" 125 '*--clone*--read-only*' igloo run --read-only --clone -- true
+says "an unknown kind: those that exist are named" 125 '*balloon*sandbox*' igloo run --in balloon -- true
 says "-C to a folder that does not exist" 125 '*/no/such*' igloo run -C /no/such -- true
 
 # -- homes -------------------------------------------------------------------------------------------

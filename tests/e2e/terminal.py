@@ -30,9 +30,15 @@ def ended(child):
 
 
 def at_a_terminal():
-    child = spawn("igloo", "run", "--", "bash", "-c", "test -t 0 && test -t 1 && test -t 2 && tty && exit 5")
-    child.expect("/dev/pts/")
+    child = spawn("igloo", "run", "--", "bash", "-c", "test -t 0 && test -t 1 && test -t 2 && exit 5")
     assert ended(child) == ("exit", 5)
+
+
+def the_terminal_has_a_name():
+    """Programs that ask for a password open their terminal by name, or /dev/tty."""
+    child = spawn("igloo", "run", "--", "bash", "-c", "echo to the terminal >/dev/tty && tty; exit $?")
+    child.expect("to the terminal")
+    assert ended(child) == ("exit", 0), "tty fails"
 
 
 def pipes_stay_pipes():
@@ -159,5 +165,5 @@ def shell_prompts():
     assert ended(child) == ("exit", 3)
 
 
-tests.run(at_a_terminal, pipes_stay_pipes, size_is_known, size_changes, raw_keys, terminal_is_restored, control_c,
-          control_c_kills, control_d, stop_and_continue, background_without_stdin, hangup, shell_prompts)
+tests.run(at_a_terminal, the_terminal_has_a_name, pipes_stay_pipes, size_is_known, size_changes,
+          raw_keys, terminal_is_restored, control_c, control_c_kills, control_d, stop_and_continue, background_without_stdin, hangup, shell_prompts)

@@ -75,7 +75,7 @@ class Report:
                     self.ok()
             elif line.startswith("#") or line.strip():
                 comments.append(line)
-                del comments[:-60]
+                del comments[:-30]
         flush()
         if whole_skip and seen == 0:
             self.skip(prefix, whole_skip)

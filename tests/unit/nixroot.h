@@ -51,7 +51,8 @@ static inline void nixroot_enter(void)
 		return;
 	if (access("/nix", F_OK) < 0 || shell("nix-store --version", NULL) < 0)
 		nixroot_skip("no Nix on this machine");
-	if (n < 0 || !mkdtemp(dir) || chmod(dir, 0755) < 0 || shell("bwrap --dev-bind / / --bind /tmp /nix true", NULL) < 0)
+	if (n < 0 || !mkdtemp(dir) || chmod(dir, 0755) < 0 ||
+	    shell("bwrap --dev-bind / / --bind /tmp /nix true", NULL) < 0)
 		nixroot_skip("bubblewrap does not work here");
 	self[n] = '\0';
 	(void)setenv("IGLOO_TEST_NIXROOT", dir, 1);
@@ -69,7 +70,7 @@ static inline void nixroot_enter(void)
 	}
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	(void)file_remove_tree(AT_FDCWD, dir, NULL);
+	(void)file_remove_tree(open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC), dir + strlen("/tmp/"), NULL);
 	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 

@@ -369,6 +369,7 @@ static pid_t guest_of(const char *name)
 TEST(a_rename_from_outside)
 {
 	_cleanup_place_ struct place t = place_make();
+	_cleanup_free_ char *busybox = spawn_find("busybox", NULL, NULL);
 	const struct kind *kind;
 	pid_t guest;
 	pid_t pid;
@@ -388,7 +389,7 @@ TEST(a_rename_from_outside)
 		printf("# %s\n", str_text(&out));
 		_exit(r == -ENOENT ? 77 : r == 0 && strcmp(str_text(&out), "end\n") == 0 ? 0 : 1);
 	}
-	guest = spawn_find("busybox", NULL, NULL) ? guest_of("renamed") : 0;
+	guest = busybox ? guest_of("renamed") : 0;
 	if (guest > 0) {
 		CHECK(!protect_reapply(t.p));
 		CHECK(GIT(t.repo, "config", "host.was", "here"));

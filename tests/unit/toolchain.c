@@ -402,8 +402,13 @@ TEST(none)
 
 static void remove_all(void)
 {
+	_cleanup_close_ int parent = -1;
+	char *slash = strrchr(folder, '/');
+
 	toolchain_release(&tc);
-	(void)file_remove_tree(AT_FDCWD, folder, NULL);
+	*slash = '\0';
+	parent = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	(void)file_remove_tree(parent, slash + 1, NULL);
 	free(folder);
 	free(cache_path);
 }
