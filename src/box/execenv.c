@@ -11,32 +11,37 @@
 static const char file_name[] = "exec";
 static const char magic[] = "igloo.exec/1";
 
-static void add_strings(struct str *to, char *const *v)
+static void add_strings(struct str *to, const struct strv *v)
 {
-	for (; v && *v; v++)
-		str_add(to, *v, strlen(*v) + 1);
+	for (size_t i = 0; i < v->n; i++)
+		str_add(to, v->v[i], strlen(v->v[i]) + 1);
 }
 
-int execenv_write(int box_dir, const char *cwd, char *const *prefix, char *const *env, struct err **e)
+int execenv_write(int box_dir, const struct execenv *x, struct err **e)
 {
 	/* Nobody can ask for it before the box's socket is there, so it needs no temporary name. */
 	_cleanup_close_ int fd = file_open_beneath(box_dir, file_name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	_cleanup_str_ struct str bytes = STR_INIT;
-	size_t n = 0;
 	int r;
 
 	if (fd < 0)
 		return err_errno(e, -fd, "cannot write the box's environment");
-	while (prefix && prefix[n])
-		n++;
 	str_add(&bytes, magic, sizeof(magic));
-	str_add(&bytes, cwd, strlen(cwd) + 1);
-	str_addf(&bytes, "%zu", n);
+	str_add(&bytes, x->cwd, strlen(x->cwd) + 1);
+	str_addf(&bytes, "%zu", x->prefix.n);
 	str_addc(&bytes, '\0');
-	add_strings(&bytes, prefix);
-	add_strings(&bytes, env);
+	str_addf(&bytes, "%zu", x->functions.n);
+	str_addc(&bytes, '\0');
+	add_strings(&bytes, &x->prefix);
+	add_strings(&bytes, &x->functions);
+	add_strings(&bytes, &x->env);
 	r = fd_write_all(fd, bytes.p, bytes.len);
 	return r < 0 ? err_errno(e, -r, "cannot write the box's environment") : 0;
+}
+
+bool execenv_needs_prefix(const struct execenv *x, const char *command)
+{
+	return x->prefix.n > 0 && (x->functions.n == 0 || strv_find_sorted(&x->functions, command) >= 0);
 }
 
 void execenv_remove(int box_dir)
@@ -56,33 +61,43 @@ static const char *next(const char **at, const char *end)
 	return s;
 }
 
+/* A number of at most five digits. */
+static bool to_count(const char *text, size_t *ret)
+{
+	size_t n = 0;
+
+	if (!text || !*text || strlen(text) > 5)
+		return false;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return false;
+		n = n * 10 + (size_t)(*text - '0');
+	}
+	*ret = n;
+	return true;
+}
+
 static int decode(const char *at, const char *end, struct execenv *x)
 {
 	const char *version = next(&at, end);
 	const char *cwd = version ? next(&at, end) : NULL;
-	const char *count = cwd ? next(&at, end) : NULL;
-	size_t left = 0;
+	size_t words;
+	size_t functions;
+	size_t n = 0;
 	const char *s;
 
-	if (!count || strcmp(version, magic) != 0 || *cwd != '/' || !*count || strlen(count) > 5)
+	if (!cwd || strcmp(version, magic) != 0 || *cwd != '/' || !to_count(next(&at, end), &words) ||
+	    !to_count(next(&at, end), &functions))
 		return -EBADMSG;
-	for (; *count; count++) {
-		if (*count < '0' || *count > '9')
-			return -EBADMSG;
-		left = left * 10 + (size_t)(*count - '0');
-	}
 	x->cwd = xstrdup(cwd);
-	while ((s = next(&at, end))) {
-		if (x->prefix.n + x->env.n == EXECENV_STRINGS_MAX)
+	for (; (s = next(&at, end)); n++) {
+		bool is_variable = n >= words + functions;
+
+		if (n == EXECENV_STRINGS_MAX || (is_variable && !strchr(s, '=')))
 			return -EBADMSG;
-		if (x->prefix.n < left)
-			strv_add(&x->prefix, s);
-		else if (strchr(s, '='))
-			strv_add(&x->env, s);
-		else
-			return -EBADMSG;
+		strv_add(is_variable ? &x->env : n < words ? &x->prefix : &x->functions, s);
 	}
-	return at == end && x->prefix.n == left ? 0 : -EBADMSG;
+	return at == end && n >= words + functions ? 0 : -EBADMSG;
 }
 
 int execenv_decode(const char *bytes, size_t n, struct execenv *ret)
@@ -115,6 +130,7 @@ void execenv_release(struct execenv *x)
 {
 	free(x->cwd);
 	strv_release(&x->prefix);
+	strv_release(&x->functions);
 	strv_release(&x->env);
 	*x = (struct execenv){.cwd = NULL};
 }

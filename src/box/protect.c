@@ -61,7 +61,9 @@ static int add_rule(struct gather *g, const struct rule *rule, const char *base,
 		return 0; /* add_worktrees() has it */
 	if ((flags & RULE_GROUP) && !is_there(dir, rule->path) && !group_is_there(dir, rule->name))
 		return 0;
-	if (!(flags & RULE_HOLD) && !is_there(dir, rule->path))
+	/* Without git every name in the workspace is part of the flake's source (Nix copies the whole folder): a
+	 * placeholder would change what evaluation sees. What appears there is reported at the end instead. */
+	if ((!(flags & RULE_HOLD) || !g->source->is_git) && !is_there(dir, rule->path))
 		return 0;
 	path = xasprintf("%s/%s", base, rule->path);
 	if (!protect_is_closed(g, rule->name)) {
@@ -204,6 +206,8 @@ int protect_workspace(const struct source *source, const struct strv *opened, st
 		return 0;
 	p = protect_new(source->repo_dir, source->is_git);
 	p->held.spec = spec;
+	if (opened)
+		strv_add_all(&p->opened, opened->v);
 	if (source->is_git) {
 		p->git_dir = xstrdup(source->git_dir);
 		p->common_dir = xstrdup(source->common_dir);
@@ -223,6 +227,22 @@ int protect_workspace(const struct source *source, const struct strv *opened, st
 	heldset_give_pins(&p->held, spec);
 	*ret = take_ptr(p);
 	return 0;
+}
+
+void protect_add_made_notes(const struct protect *p, struct strv *notes)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(protect_rules) && !p->is_git; i++) {
+		_cleanup_free_ char *path = xasprintf("%s/%s", p->workspace, protect_rules[i].path);
+		_cleanup_str_ struct str shown = STR_INIT;
+		bool known = protect_rules[i].base != RULE_WORKSPACE || strv_has(&p->opened, protect_rules[i].name);
+
+		for (size_t k = 0; k < p->held.n && !known; k++)
+			known = strcmp(p->held.v[k].path, path) == 0;
+		if (known || faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		str_add_printable(&shown, path, strlen(path), false);
+		strv_addf(notes, "the box made '%s': read it before a tool of yours does", str_text(&shown));
+	}
 }
 
 static void remove_placeholders(const struct protect *p)
@@ -299,6 +319,7 @@ void protect_free(struct protect *p)
 	free(p->watches);
 	strv_release(&p->locks);
 	strv_release(&p->denied);
+	strv_release(&p->opened);
 	(void)close_fd(p->inotify);
 	(void)close_fd(p->lock);
 	(void)close_fd(p->change);

@@ -22,6 +22,7 @@ struct protect {
 	char *common_dir;
 	struct stat index; /* of git's index at the start */
 	bool is_git;
+	struct strv opened; /* rules that the user gave up */
 	int lock;   /* shared while the box runs */
 	int change; /* the file whose lock is held while placeholders are made or removed */
 	int inotify;
@@ -48,6 +49,8 @@ static inline bool protect_is_closed(const struct gather *g, const char *rule)
 int protect_add_links(struct gather *g, const char *rule, const char *dir, struct err **e);
 /* Adds a line for each submodule that came into the index since the start, with a repository in its place. */
 void protect_add_submodule_notes(const struct protect *p, struct strv *notes);
+/* Adds a line for each protected name that appeared in a workspace without git. */
+void protect_add_made_notes(const struct protect *p, struct strv *notes);
 /* Looks at git's index; zeros when there is none. */
 void protect_stat_index(const struct protect *p, struct stat *ret);
 /* What is protected because the repository's configuration or layout names it. */

@@ -128,6 +128,7 @@ void protect_add_notes(const struct protect *p, struct strv *notes)
 			  str_text(&shown), h->rule);
 	}
 	protect_add_submodule_notes(p, notes);
+	protect_add_made_notes(p, notes);
 	dot_git = xasprintf("%s/.git", p->workspace);
 	if (!p->is_git && access(dot_git, F_OK) == 0) {
 		str_clear(&shown);

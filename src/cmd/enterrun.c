@@ -53,16 +53,22 @@ static void say_protected(struct enter *in)
 		log_note("%s", notes.v[i]);
 }
 
-/* For `igloo exec`. Its commands start through bash too if the script for that is in the box. */
-static int write_execenv(struct enter *in, const struct box *box, struct err **e)
+/* For `igloo exec`: its commands start as this one does, if the script for that is in the box. */
+static int write_execenv(const struct enter *in, const struct box *box, struct err **e)
 {
-	_cleanup_strv_ struct strv prefix = STRV_INIT;
+	const struct env_record *rec = &in->record;
+	struct execenv x = {.cwd = in->cwd, .env = in->env};
 	char *const none[] = {NULL};
+	int r;
 
 	for (size_t i = 0; i < in->spec.nfiles; i++)
 		if (strcmp(in->spec.files[i].name, strrchr(BOX_ENV_SCRIPT, '/') + 1) == 0)
-			devscript_run_argv(&prefix, in->record.bash, BOX_ENV_SCRIPT, none);
-	return execenv_write(box->dir, in->cwd, prefix.v, in->env.v, e);
+			devscript_run_argv(&x.prefix, rec->bash, BOX_ENV_SCRIPT, none);
+	if (!rec->has_hook)
+		x.functions = (struct strv){rec->functions, rec->n_functions, 0};
+	r = execenv_write(box->dir, &x, e);
+	strv_release(&x.prefix);
+	return r;
 }
 
 static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void (*on_started)(void *), void *user,

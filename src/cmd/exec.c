@@ -178,6 +178,7 @@ static void add_variables(const struct exec_options *o, bool pty, struct strv *e
 static int send_exec(struct session *s, const struct exec_options *o, char *const *command, struct err **e)
 {
 	_cleanup_execenv_ struct execenv box = {.cwd = NULL};
+	_cleanup_strv_ struct strv argv = STRV_INIT;
 	_cleanup_free_ char *cwd = NULL;
 	struct exec x = {.flags = s->pty ? EXEC_PTY : EXEC_HAS_FDS, .uid = BOX_UID, .gid = BOX_GID};
 	int fds[EXEC_FDS];
@@ -188,9 +189,11 @@ static int send_exec(struct session *s, const struct exec_options *o, char *cons
 	if (o->cwd && *o->cwd != '/')
 		cwd = xasprintf("%s/%s", box.cwd, o->cwd);
 	add_variables(o, s->pty, &box.env);
-	strv_add_all(&box.prefix, command);
+	if (execenv_needs_prefix(&box, command[0]))
+		strv_add_all(&argv, box.prefix.v);
+	strv_add_all(&argv, command);
 	x.cwd = cwd ? cwd : o->cwd ? o->cwd : box.cwd;
-	x.argv = box.prefix.v;
+	x.argv = argv.v;
 	x.env = box.env.v;
 	tty_size(isatty(STDOUT_FILENO) ? STDOUT_FILENO : STDIN_FILENO, &x.rows, &x.cols);
 	for (int i = 0; i < EXEC_FDS && !s->pty; i++) {
