@@ -3,13 +3,14 @@
  * Written by the supervisor before the box can be reached, removed with the box; mode 0600, for it holds the values of
  * variables that were given with --env. It goes with the box, so nothing of it is synced. The file:
  *
- *     "igloo.exec/1", the folder (absolute), the number of words and the number of functions, the words, the names of the
- *     functions, the environment
+ *     "igloo.exec/1", the folder (absolute), the number of words and the number of functions, the words, the names of
+ * the functions, the environment
  *
- * each ended by a NUL. The words are what stands in front of a command: none, or bash with the program that runs the hook
- * and knows the functions (nix/devscript.h). An environment without a hook needs them for its functions only, whose names
- * are given then; with a hook, every command needs them and none is named. A box that was started without its script
- * (BOX_ENV_SCRIPT) has no words: such an environment has no hook, and all that further commands lack is its functions. */
+ * each ended by a NUL. The words are what stands in front of a command: none, or bash with the program that runs the
+ * hook and knows the functions (nix/devscript.h). An environment without a hook needs them for its functions only,
+ * whose names are given then; with a hook, every command needs them and none is named. A box that was started without
+ * its script (BOX_ENV_SCRIPT) has no words: such an environment has no hook, and all that further commands lack is its
+ * functions. */
 #ifndef IGLOO_BOX_EXECENV_H
 #define IGLOO_BOX_EXECENV_H
 

@@ -45,18 +45,32 @@ static int cannot(const char *path, const char *rule, int errnum, const char *wh
 static bool is_placeholder(int dir, const char *name, const struct stat *st)
 {
 	_cleanup_close_ int fd = -1;
-	char text[4];
+	char text[NAME_MAX + 8] = "";
+	ssize_t n;
 
 	if (st->st_mtim.tv_sec != PROTECT_MARK || st->st_uid != geteuid())
 		return false;
 	if (S_ISDIR(st->st_mode))
 		return true; /* rmdir will tell whether it is empty */
-	if (!S_ISREG(st->st_mode) || st->st_nlink != 1 || st->st_size > 2)
+	if (!S_ISREG(st->st_mode) || st->st_nlink != 1 || st->st_size >= (off_t)sizeof(text))
 		return false;
 	if (st->st_size == 0)
 		return true;
 	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	return fd >= 0 && read(fd, text, sizeof(text)) == 2 && memcmp(text, ".\n", 2) == 0;
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	return n > 4 && str_starts(text, "../") && strchr(text + 3, '/') == NULL && text[n - 1] == '\n';
+}
+
+/* What a git folder's commondir says when it means the folder itself, for git and for libgit2 (which takes "." for
+ * no repository). */
+static char *commondir_text(const struct held *h)
+{
+	const char *end = strrchr(h->path, '/');
+	const char *begin = end;
+
+	while (begin > h->path && begin[-1] != '/')
+		begin--;
+	return xasprintf("../%.*s\n", (int)(end - begin), begin);
 }
 
 static int mark(int dir, const char *name)
@@ -74,8 +88,11 @@ static int make_file(const struct held *h)
 	const struct timespec at[2] = {{.tv_sec = PROTECT_MARK}, {.tv_sec = PROTECT_MARK}};
 	int r = fd < 0 ? -errno : 0;
 
-	if (r == 0 && (h->flags & RULE_COMMONDIR))
-		r = fd_write_all(fd, ".\n", 2);
+	if (r == 0 && (h->flags & RULE_COMMONDIR)) {
+		_cleanup_free_ char *text = commondir_text(h);
+
+		r = fd_write_all(fd, text, strlen(text));
+	}
 	if (r == 0 && futimens(fd, at) < 0)
 		r = -errno;
 	if (r == 0 && renameat2(h->dir, temp, h->dir, h->name, RENAME_NOREPLACE) < 0)

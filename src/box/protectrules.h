@@ -14,7 +14,7 @@ enum rule_flags {
 	RULE_HOLD = 1 << 0,      /* what is not there must not be made: a placeholder holds the name */
 	RULE_GROUP = 1 << 1,     /* held only if another name of the rule is there */
 	RULE_FILE = 1 << 2,      /* the placeholder is an empty file, where git insists on one */
-	RULE_COMMONDIR = 1 << 3, /* the placeholder is a file that says ".": to git the same as no file */
+	RULE_COMMONDIR = 1 << 3, /* the placeholder is a file that names its own folder: the same as no file */
 	RULE_LINKS = 1 << 4,     /* a folder: what links in it lead to stays as it is, too */
 };
 

@@ -291,11 +291,16 @@ void enter_release(struct enter *in)
 
 void enter_command(struct enter *in, char *const *command, struct strv *argv)
 {
-	if (!in->record.has_hook && !record_has_function(&in->record, command[0])) {
+	bool through_bash = in->record.has_hook || record_has_function(&in->record, command[0]);
+	/* A box that somebody means to come back to gets the functions for `igloo exec`. */
+	bool stays = (in->spec.detached || in->spec.name) && in->record.n_functions > 0 && *in->record.bash;
+
+	if (through_bash || stays)
+		box_spec_add_file(&in->spec, strrchr(BOX_ENV_SCRIPT, '/') + 1, in->record.script);
+	if (!through_bash) {
 		strv_add_all(argv, command);
 		return;
 	}
-	box_spec_add_file(&in->spec, strrchr(BOX_ENV_SCRIPT, '/') + 1, in->record.script);
 	devscript_run_argv(argv, in->record.bash, BOX_ENV_SCRIPT, command);
 }
 

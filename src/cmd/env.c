@@ -84,6 +84,23 @@ static void add_made(struct str *s, const struct env_record *rec)
 	str_addf(s, "%-10s %s (%s%s)\n", "made", text, ago, *ago >= '0' && *ago <= '9' ? " ago" : "");
 }
 
+/* The program; behind it the record has the file's identity (nix/toolchain.h), "PATH DEV:INO SIZE MTIME". */
+static void add_nix(struct str *s, const char *identity)
+{
+	size_t n = strlen(identity);
+
+	for (int i = 0; i < 3; i++) {
+		const char *blank = memrchr(identity, ' ', n);
+
+		if (!blank)
+			break;
+		n = (size_t)(blank - identity);
+	}
+	str_addf(s, "%-10s ", "nix");
+	str_add_printable(s, identity, n, false);
+	str_addc(s, '\n');
+}
+
 static void add_text(struct str *s, const struct enter *in)
 {
 	const struct env_record *rec = &in->record;
@@ -96,7 +113,7 @@ static void add_text(struct str *s, const struct enter *in)
 	add_line(s, "shell", rec->shell);
 	add_line(s, "platform", rec->platform);
 	add_line(s, "slot", in->slot->id);
-	add_line(s, "nix", rec->nix_version);
+	add_nix(s, rec->nix_version);
 	add_made(s, rec);
 	add_line(s, "path", rec->env_path);
 	add_closure(s, rec);

@@ -312,9 +312,9 @@ const struct cmd cmd_exec = {
 	.summary = "run a further command in a running box",
 	.about = "The command gets the environment of the box's own command: its variables (those of --env too), and "
 		 "the dev "
-		 "shell's hook and functions. Only in a box whose environment has no hook, and that was started "
-		 "without bash, "
-		 "its functions are missing.\n\n"
+		 "shell's hook and functions. Only a box that was started without a name and in the foreground lacks "
+		 "its "
+		 "functions, if its environment has no hook.\n\n"
 		 "With a terminal on stdin and stdout the command gets a terminal in the box; else igloo's stdin, "
 		 "stdout and "
 		 "stderr themselves. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on. When igloo "

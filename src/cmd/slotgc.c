@@ -105,6 +105,14 @@ static int remove_dead_records(struct slot *slot, struct freed *freed, struct er
 			r = remove_record(slot, names.v[i], freed, e);
 		}
 	}
+	/* An index is of a flake's folder, whose name it does not tell; those of flakes that are there are made anew.
+	 */
+	for (size_t i = 0; i < names.n && r == 0 && freed->records.n > 0; i++) {
+		_cleanup_free_ char *path = xasprintf("env/%s", names.v[i]);
+
+		if (str_ends(path, ".index"))
+			r = remove_path(slot, path, freed, e);
+	}
 	return r;
 }
 
@@ -171,8 +179,11 @@ static int one(const char *id, bool only, struct str *s, json_t *list, struct er
 		r = 0;
 	} else if (r == -ENOENT) {
 		r = 0; /* removed meanwhile */
-	} else if (e) {
-		*e = take_ptr(problem);
+	} else {
+		if (r == -EBUSY)
+			(void)err_hint(&problem, "igloo ls shows the boxes that run");
+		if (e)
+			*e = take_ptr(problem);
 	}
 	strv_release(&freed.records);
 	return r;

@@ -115,8 +115,7 @@ static const struct opt_group groups[] = {{"Removing", opts, 0}, {.title = NULL}
 
 static const struct example examples[] = {
 	{"igloo slot rm app-0a1b2c3d4e5f", "after asking"},
-	{"igloo slot ls --json | jq -r '.slots[] | select(.repositoryExists|not).id' | xargs -r igloo slot rm --yes",
-	 "slots of repositories that are gone"},
+	{"igloo slot rm --yes $(igloo slot ls -q)", "all that no box uses; it stops at the first that one does"},
 	{.command = NULL},
 };
 

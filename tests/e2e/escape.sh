@@ -112,6 +112,14 @@ for stream in 0 1 2; do
 	is "a folder as descriptor $stream is refused" "$code" 125
 done
 
+# A file opened for reading is not to be written by way of /proc/self/fd, nor its mode to be changed.
+echo original >"$T/input"
+chmod 600 "$T/input"
+out=$(igloo run -- sh -c 'cat; echo changed >/proc/self/fd/0; chmod 777 /proc/self/fd/0' <"$T/input" 2>/dev/null)
+is "a file as stdin can be read" "$out" original
+is "a file as stdin cannot be changed" "$(cat "$T/input"; stat -c %a "$T/input")" "original
+600"
+
 # --- what the caller has must not be the box's --------------------------------------------------------------------
 
 export IGLOO_CANARY=canary-of-the-caller SSH_AUTH_SOCK=$T/agent DOCKER_HOST=unix://$T/docker DBUS_SESSION_BUS_ADDRESS=unix:path=$T/bus \
