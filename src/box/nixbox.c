@@ -97,6 +97,16 @@ void nixbox_env(const struct toolchain *tools, struct strv *env)
 			strv_env_set(env, passed[i], getenv(passed[i]));
 }
 
+/* Where the repository lies in the box: at its own path, so that Nix's messages name it; but Nix makes URLs of paths
+ * without encoding them, so one with a blank, a quote or a newline lies elsewhere. Evaluation cannot tell: it sees
+ * store paths. */
+static const char *repository_in_box(const struct source *source)
+{
+	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+@=";
+
+	return source->repo_dir[strspn(source->repo_dir, good)] == '\0' ? source->repo_dir : "/workspace";
+}
+
 static int fill_spec(struct nixbox *n, unsigned flags, struct box_spec *spec, struct err **e)
 {
 	const struct environment_query *q = n->query;
@@ -108,7 +118,7 @@ static int fill_spec(struct nixbox *n, unsigned flags, struct box_spec *spec, st
 	spec->mode = BOX_READ_ONLY;
 	spec->network = (flags & NIXBOX_NETWORK) && !q->offline ? BOX_NET_HOST : BOX_NET_NONE;
 	spec->ephemeral = true;
-	r = box_spec_add_share(spec, q->source->repo_dir, q->source->repo_dir, true, e);
+	r = box_spec_add_share(spec, q->source->repo_dir, repository_in_box(q->source), true, e);
 	if (r == 0 && q->source->is_git && !str_starts(q->source->common_dir, q->source->repo_dir))
 		r = box_spec_add_share(spec, q->source->common_dir, q->source->common_dir, true, e);
 	for (size_t i = 0; i < q->nshares && r == 0; i++)
@@ -142,11 +152,13 @@ int nixbox_run(struct nixbox *n, char *const *argv, unsigned flags, const struct
 {
 	struct box_spec spec = {0};
 	_cleanup_strv_ struct strv env = STRV_INIT;
+	_cleanup_free_ char *cwd = xasprintf("%s%s%s", repository_in_box(n->query->source),
+					     *n->query->source->subdir ? "/" : "", n->query->source->subdir);
 	struct capture c = {
 		.kind = n->query->kind,
 		.slot = n->slot,
 		.spec = &spec,
-		.cwd = n->query->source->flake_dir,
+		.cwd = cwd,
 		.argv = argv,
 		.input = input,
 		.max_output = OUTPUT_MAX,

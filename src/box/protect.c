@@ -313,6 +313,13 @@ void protect_free(struct protect *p)
 		/* The sweeper shares these descriptions: what it needs is free, what it holds stays. */
 		(void)flock(p->change, LOCK_UN);
 	}
+	protect_abandon(p);
+}
+
+void protect_abandon(struct protect *p)
+{
+	if (!p)
+		return;
 	heldset_release(&p->held);
 	for (size_t i = 0; i < p->n_watches; i++)
 		free(p->watches[i].dir);

@@ -179,6 +179,9 @@ static int run_detached(struct enter *in, bool json, char *const *shown, struct 
 		supervise_detached(in, shown, x, report[1]);
 	}
 	(void)close(report[1]);
+	/* The supervisor's from now on. */
+	protect_abandon(in->protect);
+	in->protect = NULL;
 	r = pid < 0 ? err_errno(e, errno, "cannot fork") : childreport_wait(report[0], NULL, e);
 	(void)close(report[0]);
 	if (r == 0) {

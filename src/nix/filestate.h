@@ -29,6 +29,12 @@ int filestate_follow_look(const char *path, uint32_t flags, struct filestate *re
 bool filestate_same_sig(const struct filestate *a, const struct filestate *b);
 /* Same type, executable bit and content: what evaluation can tell apart. */
 bool filestate_same_content(const struct filestate *a, const struct filestate *b);
+/* Not there, or empty: for git's own files (a configuration, attributes) that is the same. igloo makes such a
+ * config.worktree while a box runs (box/protect.h), which must not look like a change. */
+static inline bool filestate_is_nothing(const struct filestate *s)
+{
+	return s->type == '-' || (s->type == 'f' && s->sig.size == 0);
+}
 static inline bool filestate_executable(const struct filestate *s)
 {
 	return s->type == 'f' && (s->sig.mode & S_IXUSR);

@@ -186,7 +186,8 @@ void indexwarm_explain(const struct indexfile *old, const struct indexfile *now,
 		const char *label = indexfile_text(now, now->watches[i].label_off);
 		const struct indexfile_watch *w = now->watches[i].flags & WATCH_KEY ? find_watch(old, label) : NULL;
 
-		if (w && !filestate_same_content(&w->state, &now->watches[i].state))
+		if (w && !filestate_same_content(&w->state, &now->watches[i].state) &&
+		    !(filestate_is_nothing(&w->state) && filestate_is_nothing(&now->watches[i].state)))
 			add_reason(&rs, label, "git's file changed");
 	}
 	explain_entries(old, now, &rs);

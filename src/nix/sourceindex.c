@@ -105,7 +105,8 @@ static int renew_watches(struct rebuild *rb, bool *ret_ask, struct err **e)
 		r = filestate_follow(rb->b.blob.p + w->path_off, w->flags, rb->d, NULL, &s, e);
 		if (r < 0)
 			return r;
-		if ((w->flags & WATCH_REREAD) && !filestate_same_content(&s, &w->state))
+		if ((w->flags & WATCH_REREAD) && !filestate_same_content(&s, &w->state) &&
+		    !(filestate_is_nothing(&s) && filestate_is_nothing(&w->state)))
 			*ret_ask = true;
 		w->state = s;
 	}
@@ -225,7 +226,7 @@ static int make_key(struct rebuild *rb, uint8_t ret[static 32], struct err **e)
 	digest_add(d, head, strlen(head) + 1);
 	digest_add(d, rb->git.lists, sizeof(rb->git.lists));
 	for (uint32_t i = 0; i < rb->b.n_watches; i++)
-		if ((rb->b.watches[i].flags & WATCH_KEY) && rb->b.watches[i].state.type != '-')
+		if ((rb->b.watches[i].flags & WATCH_KEY) && !filestate_is_nothing(&rb->b.watches[i].state))
 			add_to_key(d, rb->b.blob.p + rb->b.watches[i].label_off, &rb->b.watches[i].state);
 	digest_add(d, "", 1);
 	for (uint32_t i = 0; i < rb->b.n_entries; i++) {

@@ -65,7 +65,8 @@ class Terminal:
         while self.process.poll() is None:
             assert time.monotonic() < end, f"does not end: {self.output[-400:]!r}"
             self.read()
-        self.read()
+        while select.select([self.master], [], [], 0)[0]:
+            self.read()
         assert self.process.returncode == code, f"exit {self.process.returncode}: {self.output[-400:]!r}"
         assert termios.tcgetattr(self.slave) == self.before, "the terminal is not as it was"
 
@@ -84,7 +85,8 @@ def exec_passes_descriptors_and_exit_status():
 def exec_passes_signals():
     process = subprocess.Popen(["igloo", "exec", "one", "--", "bash", "-c",
                                 "trap 'echo caught; exit 3' USR1; echo ready; while :; do sleep 0.05; done"],
-                               env=tests.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+                               env=tests.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL)
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(signal.SIGUSR1)
     assert process.communicate()[0] == b"caught\n"
@@ -154,7 +156,9 @@ def logs_are_disarmed_on_a_terminal():
 
 
 def stop_asks_and_then_kills():
-    start("stubborn", "trap '' TERM; while :; do sleep 0.1; done")
+    start("stubborn", "trap '' TERM; echo ready; while :; do sleep 0.1; done")
+    while igloo("logs", "stubborn") == "":
+        time.sleep(0.05)
     assert "was killed" in igloo("stop", "-t", "1", "stubborn")
     assert igloo("stop", "one") == "one stopped\n"
     assert igloo("stop", "one") == "one was not running\n"

@@ -120,6 +120,54 @@ is "a file as stdin can be read" "$out" original
 is "a file as stdin cannot be changed" "$(cat "$T/input"; stat -c %a "$T/input")" "original
 600"
 
+# The same for a command in a box that stays, where what is handed in outlives the command.
+if name=$(igloo run --detach --name "escape-$$" -- sleep 600 </dev/null 2>"$T/err"); then
+	ends "igloo exec works" 0 igloo exec "$name" -- true
+	for stream in 0 1 2; do
+		try bash -c "igloo exec '$name' -- true $stream<$HOME"
+		is "a folder as descriptor $stream of exec is refused" "$code" 125
+	done
+	# Only stdin is a terminal, so no pty is made: it must not be the user's own.
+	tty=$(python3 - "$name" <<'END'
+import os, pty, subprocess, sys
+master, slave = pty.openpty()
+r = subprocess.run(["igloo", "exec", sys.argv[1], "--", "sh", "-c", "test -t 0 && echo terminal || echo none"], stdin=slave,
+                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20)
+r2 = subprocess.run(["igloo", "exec", sys.argv[1], "--", "sh", "-c", "test -t 2 && echo terminal || echo none"], stderr=slave,
+                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=20)
+print(r.stdout.decode().strip(), r2.stdout.decode().strip())
+END
+)
+	is "the user's terminal does not stay in a box by exec" "$tty" "none none"
+	out=$(igloo ls 2>&1)
+	igloo stop "$name" >/dev/null 2>&1
+	igloo rm "$name" >/dev/null 2>&1
+	case $out in
+	*$'\033'*) fail "igloo ls prints no escape sequences" "$(cat -v <<<"$out")" ;;
+	*) pass "igloo ls prints no escape sequences" ;;
+	esac
+else
+	fail "a detached box" "$(<"$T/err")"
+fi
+if name=$(igloo run --detach --name "ansi-$$" -- sh -c $'printf "\033]0;pwned\007"; : \033]0;pwned\007; sleep 600' </dev/null 2>"$T/err"); then
+	sleep 0.3
+	for command in ls "inspect $name" "ls --json"; do
+		# shellcheck disable=SC2086 # words
+		out=$(igloo $command 2>&1)
+		case $out in
+		*$'\033'* | *$'\007'*) fail "igloo $command prints no escape sequences of a command's" "$(cat -v <<<"$out")" ;;
+		*) pass "igloo ${command/$name/NAME} prints no escape sequences of a command's" ;;
+		esac
+	done
+	out=$(python3 -c 'import pty, sys; pty.spawn(["igloo", "logs", sys.argv[1]])' "$name" </dev/null 2>&1)
+	case $out in
+	*$'\033'* | *$'\007'*) fail "igloo logs on a terminal prints no escape sequences" "$(cat -v <<<"$out")" ;;
+	*) pass "igloo logs on a terminal prints no escape sequences" ;;
+	esac
+	igloo stop "$name" >/dev/null 2>&1
+	igloo rm "$name" >/dev/null 2>&1
+fi
+
 # --- what the caller has must not be the box's --------------------------------------------------------------------
 
 export IGLOO_CANARY=canary-of-the-caller SSH_AUTH_SOCK=$T/agent DOCKER_HOST=unix://$T/docker DBUS_SESSION_BUS_ADDRESS=unix:path=$T/bus \
@@ -139,13 +187,14 @@ out=$(igloo run -- sh -c 'for f in "$@"; do [ -e "$f" ] && echo "$f"; done; ls -
 	"$HOME" "$HOME/secret" "$XDG_STATE_HOME" "$XDG_RUNTIME_DIR" /var/run/docker.sock /run/docker.sock /run/podman/podman.sock \
 	/run/containerd/containerd.sock /nix/var/nix/daemon-socket/socket /run/dbus/system_bus_socket /run/user/0 \
 	/tmp/.X11-unix /run/systemd /etc/shadow /etc/ssh /root /home/root /sys /var /boot)
+below=${T#/tmp/}
 is "no socket, home or state of the host's" "$out" "/run:
 user
 
 /run/user/1000:
 
 /tmp:
-${T#/tmp/}"
+${below%%/*}"
 out=$(igloo run -- sh -c 'ls -A "$1"' - "$T")
 is "beside the workspace there is nothing" "$out" project
 outside=$(mktemp -d /nix/store/igloo-escape-XXXXXX 2>/dev/null || echo)
