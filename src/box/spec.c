@@ -75,6 +75,22 @@ int box_spec_add_own_share(struct box_spec *spec, const char *source, const char
 	return add_share(spec, source, target, false, e);
 }
 
+void box_spec_add_terminal(struct box_spec *spec, const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0 || !S_ISCHR(st.st_mode))
+		return;
+	spec->shares = xrealloc_array(spec->shares, spec->nshares + 1, sizeof(*spec->shares));
+	spec->shares[spec->nshares++] = (struct box_share){
+		.source = xstrdup(path),
+		.target = xstrdup("/dev/console"),
+		.terminal = true,
+		.dev = st.st_dev,
+		.ino = st.st_ino,
+	};
+}
+
 void box_spec_add_file(struct box_spec *spec, const char *name, const char *text)
 {
 	spec->files = xrealloc_array(spec->files, spec->nfiles + 1, sizeof(*spec->files));

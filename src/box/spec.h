@@ -26,6 +26,7 @@ struct box_share {
 	char *source; /* absolute, on the host, as resolved when the spec was made */
 	char *target; /* absolute, in the box */
 	bool read_only;
+	bool terminal; /* a terminal's device, which must work as one */
 	dev_t dev; /* what `source` was then: another file by that name later is refused */
 	ino_t ino;
 };
@@ -88,6 +89,9 @@ struct box_spec {
 
 /* The same for igloo's own folders, writable and anywhere in the box. */
 int box_spec_add_own_share(struct box_spec *spec, const char *source, const char *target, struct err **e);
+/* The user's terminal as the box's /dev/console, so that programs can name it (ttyname(3)). `path` is the device's; not
+ * an error if it is none. */
+void box_spec_add_terminal(struct box_spec *spec, const char *path);
 void box_spec_add_file(struct box_spec *spec, const char *name, const char *text);
 void box_spec_add_pin(struct box_spec *spec, const char *path, bool read_only);
 void box_spec_release(struct box_spec *spec);

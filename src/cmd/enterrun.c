@@ -71,6 +71,19 @@ static int write_execenv(const struct enter *in, const struct box *box, struct e
 	return r;
 }
 
+/* The terminal that is handed over as descriptors has a name on the host only. */
+static void add_terminal(struct box_spec *spec)
+{
+	char name[64];
+
+	for (int fd = 0; fd < 3; fd++) {
+		if (ttyname_r(fd, name, sizeof(name)) != 0)
+			continue;
+		box_spec_add_terminal(spec, name);
+		return;
+	}
+}
+
 static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void (*on_started)(void *), void *user,
 		      struct supervise_result *result, struct err **e)
 {
@@ -81,6 +94,8 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 	r = in->spec.detached ? 0 : stdio_check(stdio, e);
 	if (r < 0)
 		return r;
+	if (!in->spec.detached)
+		add_terminal(&in->spec);
 	supervise_signals_block();
 	r = box_make(in->kind, &in->spec, in->slot, shown, &box, e);
 	if (r == 0)

@@ -229,6 +229,14 @@ static int new_tmpfs(int root, const char *path, const char *options, struct err
 	return fd < 0 ? err_errno(e, -fd, "cannot open /%s", path) : fd;
 }
 
+static int put_file(int dir, const char *path, const void *bytes, size_t n, struct err **e)
+{
+	_cleanup_close_ int fd = openat(dir, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+	int r = fd < 0 ? -errno : fd_write_all(fd, bytes, n);
+
+	return r < 0 ? err_errno(e, -r, "cannot write the box's %s", path) : 0;
+}
+
 int rootfs_fill_dev(int root, struct err **e)
 {
 	static const char *const nodes[] = {"null", "zero", "full", "random", "urandom", "tty"};
@@ -260,16 +268,12 @@ int rootfs_fill_dev(int root, struct err **e)
 			return err_errno(e, errno, "cannot make /dev/%s", links[i].name);
 	if (mkdirat(dev, "pts", 0755) < 0 || mkdirat(dev, "shm", 0755) < 0)
 		return err_errno(e, errno, "cannot fill /dev");
+	/* For the user's terminal, if a box has one. */
+	r = put_file(dev, "console", "", 0, e);
+	if (r < 0)
+		return r;
 	r = rootfs_seal(dev);
 	return r < 0 ? err_errno(e, -r, "cannot make /dev read-only") : 0;
-}
-
-static int put_file(int dir, const char *path, const void *bytes, size_t n, struct err **e)
-{
-	_cleanup_close_ int fd = openat(dir, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
-	int r = fd < 0 ? -errno : fd_write_all(fd, bytes, n);
-
-	return r < 0 ? err_errno(e, -r, "cannot write the box's %s", path) : 0;
 }
 
 /* The user's own certificate authorities, where the distributions keep them. */

@@ -95,7 +95,8 @@ static int attach_shares(const struct box_spec *spec, const int *sources, int ro
 		target = rootfs_mount_point(root, share->target, !S_ISDIR(st.st_mode), e);
 		if (target < 0)
 			return target;
-		r = mnt_attach(sources[i], target, MNT_RECURSIVE | (share->read_only ? MNT_RDONLY : 0));
+		r = mnt_attach(sources[i], target,
+			       MNT_RECURSIVE | (share->read_only ? MNT_RDONLY : 0) | (share->terminal ? MNT_DEVICES : 0));
 		if (r < 0)
 			return err_errno(e, -r, "cannot mount '%s'", share->source);
 	}
