@@ -28,6 +28,7 @@ SMALL = """{
     devShells.${system}.default = derivation {
       inherit system;
       name = "small";
+      outputs = [ "out" ]; # Nix's get-env.sh goes through this variable
       builder = "${pkgs.bash}/bin/bash";
       PATH = "${pkgs.coreutils}/bin";
     };
@@ -60,12 +61,14 @@ class Bench:
             XDG_STATE_HOME=f"{self.folder}/state", XDG_CACHE_HOME=f"{self.folder}/cache",
             XDG_CONFIG_HOME=f"{self.folder}/config", XDG_RUNTIME_DIR=f"{self.folder}/run",
             HOME=f"{self.folder}/home")
-        # Without a registry of its own `nix develop` asks the network for the default one.
+        # `nix develop` is kept from asking the network, for a registry or for what it can build: the times of a
+        # network are not its own.
         registry = os.path.join(self.folder, "registry.json")
         with open(registry, "w") as out:
             out.write('{ "flakes": [], "version": 2 }\n')
         self.nix_env = {**self.env, "NIX_CONFIG": "experimental-features = nix-command flakes\n"
-                                                  f"flake-registry = {registry}\nwarn-dirty = false\n"}
+                                                  f"flake-registry = {registry}\nwarn-dirty = false\n"
+                                                  "substituters =\n"}
         os.chdir(os.path.join(self.folder, "work"))
 
     # -- repositories

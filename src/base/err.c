@@ -4,6 +4,14 @@
 #include <stdarg.h>
 #include <string.h>
 
+/* What analysers are given instead; see err.h. */
+#undef err_set
+#undef err_errno
+#undef err_wrap
+#undef err_hint
+#undef err_detail
+#undef err_exit_code
+
 struct err {
 	int errnum;
 	int exit_code;

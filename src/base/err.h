@@ -31,6 +31,24 @@ int err_detail(struct err **e, const char *text);
 /* Makes igloo exit with `code` instead of 125 (126: cannot execute, 127: not found, 2: usage). */
 int err_exit_code(struct err **e, int code);
 
+#if defined(__clang_analyzer__) || defined(IGLOO_ANALYSE)
+/* An analyser sees one file at a time: tell it what each of these promises, that the result is
+ * negative, or it follows callers that go on after a failure. */
+#define ERR_NEGATIVE(call)                       \
+	({                                       \
+		int err_result_ = (call);        \
+		if (err_result_ >= 0)            \
+			__builtin_unreachable(); \
+		err_result_;                     \
+	})
+#define err_set(...) ERR_NEGATIVE((err_set)(__VA_ARGS__))
+#define err_errno(...) ERR_NEGATIVE((err_errno)(__VA_ARGS__))
+#define err_wrap(...) ERR_NEGATIVE((err_wrap)(__VA_ARGS__))
+#define err_hint(...) ERR_NEGATIVE((err_hint)(__VA_ARGS__))
+#define err_detail(...) ERR_NEGATIVE((err_detail)(__VA_ARGS__))
+#define err_exit_code(...) ERR_NEGATIVE((err_exit_code)(__VA_ARGS__))
+#endif
+
 /* The parts; never NULL for a non-NULL error. Hints and detail are "" when there are none. */
 const char *err_message(const struct err *e);
 const char *err_hints(const struct err *e);

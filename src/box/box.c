@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 int box_name(struct box_spec *spec, const struct slot *slot, struct err **e)
@@ -50,6 +51,36 @@ static bool is_leftover(int dir)
 	return leftover;
 }
 
+/* Makes the box's folder, if it is not there, and takes its lock; -EWOULDBLOCK when another box has it. Who lists boxes asks
+ * every lock for a moment, and removes a folder that nobody holds, under its lock: what looks taken or is
+ * suddenly gone is tried again. */
+static int claim(struct box *box, int boxes, const char *name, struct err **e)
+{
+	enum { TRIES = 50 };
+	const struct timespec pause = {.tv_nsec = 2000000};
+	int r = 0;
+
+	for (int i = 0; i < TRIES; i++) {
+		if (i > 0)
+			(void)nanosleep(&pause, NULL);
+		err_clear(e);
+		box->dir = close_fd(box->dir);
+		if (mkdirat(boxes, name, 0700) < 0 && errno != EEXIST)
+			return err_errno(e, errno, "cannot make box '%s'", name);
+		r = box->dir = file_open_beneath(boxes, name, O_RDONLY | O_DIRECTORY, 0);
+		if (r >= 0)
+			r = box->lock = file_lock(box->dir, "lock", false, false, e);
+		if (r >= 0 && file_is_named(box->dir, boxes, name))
+			return 0;
+		if (r >= 0)
+			r = -ENOENT;
+		box->lock = close_fd(box->lock);
+		if (r != -ENOENT && r != -EWOULDBLOCK)
+			break;
+	}
+	return r == -EWOULDBLOCK || (e && *e) ? r : err_errno(e, -r, "cannot make box '%s'", name);
+}
+
 int box_make(const struct kind *kind, struct box_spec *spec, struct slot *slot, char *const *command, struct box **ret,
 	     struct err **e)
 {
@@ -71,12 +102,8 @@ int box_make(const struct kind *kind, struct box_spec *spec, struct slot *slot, 
 		str_add_quoted(&line, *command);
 	}
 	box->command = str_take(&line);
-	if (r == 0 && mkdirat(boxes, spec->name, 0700) < 0 && errno != EEXIST)
-		r = err_errno(e, errno, "cannot make box '%s'", spec->name);
 	if (r == 0)
-		r = box->dir = file_open_beneath(boxes, spec->name, O_RDONLY | O_DIRECTORY, 0);
-	if (r >= 0)
-		r = box->lock = file_lock(box->dir, "lock", false, false, e);
+		r = claim(box, boxes, spec->name, e);
 	taken = r == -EWOULDBLOCK || (r >= 0 && fstatat(box->dir, "spec.json", &st, 0) == 0 && !is_leftover(box->dir));
 	if (r >= 0 && !taken && fstatat(others, spec->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		_cleanup_close_ int other = file_open_beneath(others, spec->name, O_RDONLY | O_DIRECTORY, 0);
@@ -252,6 +279,7 @@ static int remove_ended(int boxes, const char *name, struct err **e)
 {
 	_cleanup_close_ int dir = file_open_beneath(boxes, name, O_RDONLY | O_DIRECTORY, 0);
 	_cleanup_close_ int lock = -1;
+	int r;
 
 	if (dir < 0)
 		return no_such_box(boxes, name, e);
@@ -263,7 +291,8 @@ static int remove_ended(int boxes, const char *name, struct err **e)
 	if (lock < 0)
 		return lock;
 	control_remove(name);
-	return file_remove_tree(boxes, name, e);
+	r = file_is_named(dir, boxes, name) ? file_remove_locked(boxes, name, dir) : 0;
+	return r < 0 ? err_errno(e, -r, "cannot remove box '%s'", name) : 0;
 }
 
 int box_remove(const char *name, struct err **e)
@@ -319,6 +348,9 @@ int box_list(struct box_info **ret, size_t *ret_n, struct err **e)
 
 	for (int place = 0; place < PLACES && r == 0; place++)
 		r = list_place(place, &list, &n, e);
+	for (size_t i = 0; kinds[i]; i++)
+		if (kinds[i]->sweep)
+			kinds[i]->sweep();
 	if (r < 0) {
 		box_list_free(list, n);
 		return r;

@@ -16,7 +16,7 @@
 enum { IN, OUT, ERRORS, REPORT, PIPES, TICK_MS = 250 };
 
 /* The box's supervisor, in a fork: exits or dies as the program did. */
-static void ATTR_NORETURN supervise_child(const struct capture *c, const int fds[3], int report)
+static void ATTR_NORETURN supervise_child(const struct capture *c, const int fds[3], int report, pid_t parent)
 {
 	_cleanup_err_ struct err *e = NULL;
 	struct exec x = {.flags = EXEC_HAS_FDS, .uid = BOX_UID, .gid = BOX_GID, .cwd = c->cwd, .argv = c->argv, .env = c->env};
@@ -25,6 +25,8 @@ static void ATTR_NORETURN supervise_child(const struct capture *c, const int fds
 	int r;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+	if (getppid() != parent)
+		_exit(1); /* killed before that */
 	supervise_signals_block();
 	r = box_make(c->kind, c->spec, c->slot, c->argv, &box, &e);
 	if (r == 0)
@@ -120,6 +122,7 @@ int capture_run(const struct capture *c, int *ret_status, struct str *output, st
 {
 	int pipes[PIPES][2] = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
 	void (*old_pipe)(int);
+	const pid_t parent = getpid();
 	pid_t pid = -1;
 	int status = 0;
 	int r = 0;
@@ -138,7 +141,7 @@ int capture_run(const struct capture *c, int *ret_status, struct str *output, st
 		(void)close(pipes[IN][1]);
 		(void)close(pipes[OUT][0]);
 		(void)close(pipes[ERRORS][0]);
-		supervise_child(c, fds, pipes[REPORT][1]);
+		supervise_child(c, fds, pipes[REPORT][1], parent);
 	}
 	for (int i = 0; i < PIPES; i++)
 		pipes[i][i != IN] = close_fd(pipes[i][i != IN]);

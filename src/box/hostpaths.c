@@ -1,12 +1,13 @@
 #include "box/hostpaths.h"
 
+#include "nix/storepath.h"
 #include "sys/file.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { SET_MAX_BYTES = 64 << 20 };
+enum { SET_MAX_BYTES = 64 << 20, SEAL_DIGITS = 16 };
 
 static int by_path(const void *a, const void *b)
 {
@@ -26,6 +27,40 @@ static void sort_unique(struct hostpaths *set)
 	set->n = kept + 1;
 }
 
+/* FNV-1a, 64 bits (RFC 9923): against accidents, not against anybody. */
+static uint64_t text_hash(const char *text, size_t n)
+{
+	uint64_t h = 0xcbf29ce484222325U;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ (unsigned char)text[i]) * 0x100000001b3U;
+	return h;
+}
+
+static void add_seal(struct str *text)
+{
+	str_addf(text, "%0*llx\n", SEAL_DIGITS, (unsigned long long)text_hash(str_text(text), text->len));
+}
+
+/* Takes the last line off; false when it does not fit the lines above. */
+static bool take_seal(struct str *text)
+{
+	_cleanup_str_ struct str seal = STR_INIT;
+	size_t n = text->len > SEAL_DIGITS ? text->len - SEAL_DIGITS - 1 : 0;
+
+	str_addf(&seal, "%0*llx\n", SEAL_DIGITS, (unsigned long long)text_hash(str_text(text), n));
+	if (text->len < seal.len || memcmp(text->p + n, seal.p, seal.len) != 0)
+		return false;
+	text->len = n;
+	text->p[n] = '\0';
+	return true;
+}
+
+static int damaged(struct err **e)
+{
+	return err_set(e, EBADMSG, "the slot's host-paths file is damaged");
+}
+
 int hostpaths_load(int slot_dir, struct hostpaths *ret, struct err **e)
 {
 	_cleanup_str_ struct str text = STR_INIT;
@@ -40,8 +75,8 @@ int hostpaths_load(int slot_dir, struct hostpaths *ret, struct err **e)
 	}
 	if (r < 0)
 		return r;
-	if (text.len > 0 && text.p[text.len - 1] != '\n')
-		return err_set(e, EBADMSG, "the slot's host-paths file is cut short");
+	if (!take_seal(&text))
+		return damaged(e);
 	strv_add_take(&set.owned, str_take(&text));
 	line = set.owned.v[0];
 	for (size_t cap = 0; *line;) {
@@ -52,6 +87,8 @@ int hostpaths_load(int slot_dir, struct hostpaths *ret, struct err **e)
 		tab = strchr(line, '\t');
 		if (tab)
 			*tab++ = '\0';
+		if (!storepath_ok(line) || (tab && *tab != '/'))
+			return damaged(e);
 		if (set.n == cap) {
 			cap = cap ? cap * 2 : 64;
 			set.v = xrealloc_array(set.v, cap, sizeof(*set.v));
@@ -70,7 +107,9 @@ void hostpaths_state(int slot_dir, struct hostpaths_state *ret)
 	struct stat st;
 
 	memset(ret, 0, sizeof(*ret));
-	if (fstatat(slot_dir, "host-paths", &st, AT_SYMLINK_NOFOLLOW) == 0) {
+	/* Without a set, the slot's first file stands for it: an inode of a removed slot may be a new one's. */
+	if (fstatat(slot_dir, "host-paths", &st, AT_SYMLINK_NOFOLLOW) == 0 ||
+	    fstatat(slot_dir, "repository", &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		ret->file[0] = st.st_dev;
 		ret->file[1] = st.st_ino;
 		ret->file[2] = (uint64_t)st.st_size;
@@ -120,6 +159,7 @@ int hostpaths_store(int slot_dir, struct hostpaths *set, struct err **e)
 			str_addf(&text, "\t%s", p->source);
 		str_addc(&text, '\n');
 	}
+	add_seal(&text);
 	return file_replace(slot_dir, "host-paths", str_text(&text), text.len, 0600, true, e);
 }
 

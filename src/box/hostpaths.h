@@ -2,7 +2,9 @@
  *
  * A text file, `host-paths` in the slot: one path a line, sorted; a path whose files do not lie at the
  * same place on the host (a distribution's Nix made self-contained) has a tab and that place behind it.
- * No box can write it. It is replaced whole, so its inode and size say which set a view was made of. */
+ * The last line is 16 hex digits, the FNV-1a hash of those above: a set that is cut short would show empty folders for what
+ * the slot's database calls valid. No box can write it. It is replaced whole, so its inode and size say which set a view
+ * was made of. */
 #ifndef IGLOO_BOX_HOSTPATHS_H
 #define IGLOO_BOX_HOSTPATHS_H
 
@@ -25,11 +27,11 @@ struct hostpaths {
 
 /* Which state of a set or of the host's store something was made from; equal bytes, equal state. */
 struct hostpaths_state {
-	uint64_t file[4];  /* device, inode, size, mtime of the set's file; zeros when there is none */
+	uint64_t file[4];  /* device, inode, size, mtime of the set's file, of `repository` when there is none */
 	uint64_t store[4]; /* device, inode, mtime, ctime of the host's /nix/store: unchanged means no path vanished */
 };
 
-/* A missing file is an empty set. */
+/* A missing file is an empty set; -EBADMSG when it is damaged. */
 int hostpaths_load(int slot_dir, struct hostpaths *ret, struct err **e);
 void hostpaths_state(int slot_dir, struct hostpaths_state *ret);
 bool hostpaths_has(const struct hostpaths *set, const char *path);

@@ -218,6 +218,18 @@ int hostset_forget(struct nixbox *n, const struct strv *vanished, struct err **e
 	return r < 0 ? r : hostpaths_store(n->slot->dir, &set, e);
 }
 
+int hostset_reset(struct slot *slot, struct err **e)
+{
+	int r;
+
+	forget_records(slot);
+	r = file_remove_tree(slot->dir, "nix/var/nix/db", e);
+	/* The set last: cut short, it is found damaged again. */
+	if (r == 0 && unlinkat(slot->dir, "host-paths", 0) < 0 && errno != ENOENT)
+		r = err_errno(e, errno, "cannot remove the slot's damaged host-paths file");
+	return r;
+}
+
 int hostset_root_inside(struct slot *slot, const struct strv *paths, struct err **e)
 {
 	_cleanup_close_ int dir = file_make_dirs(slot->dir, "nix/var/nix/gcroots/igloo", 0755, e);

@@ -18,6 +18,10 @@ int hostset_add_tools(struct nixbox *n, struct err **e);
  * while a box of the slot runs. */
 int hostset_forget(struct nixbox *n, const struct strv *vanished, struct err **e);
 
+/* What a slot whose set or database is damaged can be without: the records, Nix's database and the set go; its store's paths are built,
+ * fetched or mounted anew. The caller holds the resolve lock. */
+int hostset_reset(struct slot *slot, struct err **e);
+
 /* Makes `paths` roots inside the slot, as gcroots/igloo/<base name>: a garbage collection in a box otherwise takes the
  * mounted ones out of the database. */
 int hostset_root_inside(struct slot *slot, const struct strv *paths, struct err **e);

@@ -42,6 +42,8 @@ struct kind {
 	/* Something outside was renamed over pinned paths, which takes their mounts away in the box: mounts those of
 	 * spec->pins again that are mounted no more. */
 	int (*repin)(pid_t pid, const struct box_spec *spec, struct err **e);
+	/* May be NULL. Removes what processes of the kind that were killed left in the runtime folder. */
+	void (*sweep)(void);
 };
 
 /* kind/kinds.c; NULL-terminated, the default first. */

@@ -20,14 +20,13 @@
 #include "box/dirs.h"
 #include "box/hostset.h"
 #include "box/nixbox.h"
+#include "box/resolve_impl.h"
 #include "fmt/json.h"
 #include "nix/devenv.h"
 #include "nix/devscript.h"
-#include "nix/drvclosure.h"
-#include "nix/drvneed.h"
 #include "nix/hoststore.h"
-#include "nix/lock.h"
 #include "nix/storepath.h"
+#include "sys/fd.h"
 #include "sys/file.h"
 
 #include <errno.h>
@@ -35,106 +34,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-struct resolve {
-	struct slot *slot;
-	const struct environment_query *q;
-	struct toolchain tools;
-	struct hoststore *host; /* NULL: the host has no store */
-	struct nixbox nix;
-	struct strv mounted; /* what was asked for of the host, to be rooted */
-	bool nothing_missing; /* the host had all that the shell is built from */
-};
-
-/* --- what the host has ------------------------------------------------------------------------------------------ */
-
-/* Joins the closure of what the host has of `candidates`; those it has go to *have (sorted). */
-static int take_from_host(struct resolve *r, const struct strv *wanted, struct err **e)
-{
-	_cleanup_strv_ struct strv closure = STRV_INIT;
-	_cleanup_str_ struct str registration = STR_INIT;
-	_cleanup_free_ struct hostpath *paths = NULL;
-	int k;
-
-	if (!r->host || wanted->n == 0)
-		return 0;
-	k = hoststore_closure(r->host, wanted, &closure, e);
-	if (k == 0)
-		k = hoststore_registration(r->host, &closure, &registration, e);
-	if (k < 0)
-		return err_wrap(e, "the host's store");
-	paths = xcalloc(closure.n, sizeof(*paths));
-	for (size_t i = 0; i < closure.n; i++)
-		paths[i] = (struct hostpath){.path = closure.v[i], .source = closure.v[i]};
-	log_debug("%zu store paths of the host, for %zu wanted", closure.n, wanted->n);
-	strv_add_all(&r->mounted, wanted->v);
-	return hostset_add(&r->nix, paths, closure.n, &registration, e);
-}
-
-static int take_tools(struct resolve *r, struct err **e)
-{
-	if (!r->tools.git_bin) {
-		(void)err_set(e, ENOENT, "no git found on this machine: Nix needs it for flakes in git repositories");
-		return err_hint(e, "on Debian or Ubuntu: apt install git");
-	}
-	strv_add_all(&r->mounted, r->tools.roots.v);
-	return hostset_add_tools(&r->nix, e);
-}
-
-static int take_inputs(struct resolve *r, struct err **e)
-{
-	_cleanup_close_ int dir = file_open_user(r->q->source->flake_dir, O_PATH | O_DIRECTORY);
-	_cleanup_str_ struct str text = STR_INIT;
-	_cleanup_lock_ struct lock *lock = NULL;
-	_cleanup_strv_ struct strv candidates = STRV_INIT;
-	_cleanup_strv_ struct strv valid = STRV_INIT;
-	int k;
-
-	if (dir < 0)
-		return err_errno(e, -dir, "cannot open '%s'", r->q->source->flake_dir);
-	/* A lock that is missing or that Nix will not take either is Nix's to complain about. */
-	if (file_read(dir, "flake.lock", LOCK_BYTES_MAX, &text, NULL) < 0 ||
-	    lock_parse(str_text(&text), text.len, r->q->source->subdir, &lock, NULL) < 0)
-		return 0;
-	for (size_t i = 0; i < lock->n_nodes; i++)
-		if (lock->nodes[i].has_path)
-			strv_add(&candidates, lock->nodes[i].store_path);
-	if (!r->host || candidates.n == 0)
-		return 0;
-	k = hoststore_valid(r->host, &candidates, &valid, e);
-	return k < 0 ? k : take_from_host(r, &valid, e);
-}
-
-/* Of the derivation's own outputs if the host has them, else of what it is built from. */
-static int take_outputs(struct resolve *r, const char *drv, bool *ret_complete, struct err **e)
-{
-	_cleanup_close_ int store = file_open_beneath(r->slot->dir, "nix/store", O_RDONLY | O_DIRECTORY, 0);
-	_cleanup_drv_closure_ struct drv_closure *graph = NULL;
-	_cleanup_strv_ struct strv candidates = STRV_INIT;
-	_cleanup_strv_ struct strv valid = STRV_INIT;
-	_cleanup_strv_ struct strv take = STRV_INIT;
-	const char *const roots[] = {drv};
-	int k;
-
-	if (!r->host)
-		return 0;
-	if (store < 0)
-		return err_errno(e, -store, "the slot's store");
-	k = drv_closure_read(store, roots, 1, &graph, e);
-	if (k < 0)
-		return err_wrap(e, "the derivations of the dev shell");
-	for (size_t i = 0; i < graph->n_failed; i++)
-		log_debug("not asked of the host: %s: %s", graph->failed[i].drv, graph->failed[i].why);
-	for (size_t i = 0; i < graph->n_outputs; i++)
-		strv_add(&candidates, graph->outputs[i].path);
-	k = hoststore_valid(r->host, &candidates, &valid, e);
-	for (size_t i = 0; i < graph->n_outputs && k == 0; i++)
-		if (strcmp(graph->outputs[i].drv, drv) == 0 && strv_find_sorted(&valid, graph->outputs[i].path) >= 0)
-			strv_add(&take, graph->outputs[i].path);
-	if (k == 0 && take.n == 0)
-		k = drvneed(store, drv, &valid, &take, ret_complete, e);
-	return k < 0 ? k : take_from_host(r, &take, e);
-}
 
 /* --- asking Nix ------------------------------------------------------------------------------------------------- */
 
@@ -311,7 +210,7 @@ static void find_interactive(struct resolve *r, struct devenv *env, struct strv 
 	if (k == 0 && (!storepath_ok(str_text(&drv)) || !str_ends(str_text(&drv), ".drv")))
 		k = err_set(&e, EBADMSG, "it is no derivation");
 	if (k == 0)
-		k = take_outputs(r, str_text(&drv), &complete, &e);
+		k = resolve_take_outputs(r, str_text(&drv), &complete, &e);
 	strv_split(&realise, "nix-store --add-root " BASH_ROOT " --realise", ' ');
 	strv_add(&realise, str_text(&drv));
 	if (k == 0)
@@ -411,7 +310,7 @@ static int ask_nix(struct resolve *r, const char *profile, struct found *f, stru
 	int k = instantiate(r, &drv, e);
 
 	if (k == 0)
-		k = take_outputs(r, drv, &r->nothing_missing, e);
+		k = resolve_take_outputs(r, drv, &r->nothing_missing, e);
 	if (k == 0)
 		k = print_environment(r, drv, profile, &json, e);
 	if (k == 0)
@@ -428,10 +327,10 @@ static int resolve_steps(struct resolve *r, const uint8_t *key, const char *nix_
 	_cleanup_free_ char *profile = xasprintf("env-%.16s", name);
 	_cleanup_close_ int gcroots = file_make_dirs(r->slot->dir, "nix/var/nix/gcroots/igloo", 0755, e);
 	struct found f = {.env_path = NULL};
-	int k = gcroots < 0 ? gcroots : take_tools(r, e);
+	int k = gcroots < 0 ? gcroots : resolve_take_tools(r, e);
 
 	if (k == 0)
-		k = take_inputs(r, e);
+		k = resolve_take_inputs(r, e);
 	if (k == 0)
 		k = ask_nix(r, profile, &f, e);
 	if (k == 0) {
@@ -482,28 +381,81 @@ static int check_shell_name(const char *shell, struct err **e)
 	return err_set(e, EINVAL, "'%s' cannot be the name of a dev shell", shell);
 }
 
-int resolve_environment(struct slot *slot, const struct environment_query *q, const uint8_t key[RECORD_KEY_BYTES],
-			const char *nix_id, const char *name, struct err **e)
+static int resolve_once(struct slot *slot, const struct environment_query *q, const uint8_t *key, const char *nix_id,
+			const char *name, struct err **e)
 {
 	struct resolve r;
-	int k = check_shell_name(q->shell, e);
+	int k = resolve_begin(&r, slot, q, e);
 
-	if (k < 0)
-		return k;
-	k = resolve_begin(&r, slot, q, e);
 	if (k == 0)
 		k = resolve_steps(&r, key, nix_id, name, e);
 	resolve_end(&r);
 	return k;
 }
 
-int resolve_forget(struct slot *slot, const struct environment_query *q, const struct strv *vanished, struct err **e)
+/* SQLite's words for a file that is not what it was (sqlite3_errstr()); not those for a full disk or a lock. */
+static bool database_is_damaged(int k, struct err *const *e)
 {
-	struct resolve r;
-	int k = resolve_begin(&r, slot, q, e);
+	static const char *const words[] = {"is not a database", "malformed", "SQL logic error", "no such table"};
 
+	if (k != -EBADE || !e || !*e || !strstr(err_message(*e), "/nix/var/nix/db/db.sqlite"))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strstr(err_message(*e), words[i]))
+			return true;
+	return false;
+}
+
+int resolve_environment(struct slot *slot, const struct environment_query *q, const uint8_t key[RECORD_KEY_BYTES],
+			const char *nix_id, const char *name, struct err **e)
+{
+	int k = check_shell_name(q->shell, e);
+
+	if (k < 0)
+		return k;
+	file_sweep_temporary(slot->dir, ".");
+	file_sweep_temporary(slot->dir, "env");
+	k = resolve_once(slot, q, key, nix_id, name, e);
+	if (database_is_damaged(k, e)) {
+		log_note("the Nix database of slot '%s' is damaged: making it anew", slot->id);
+		err_clear(e);
+		k = hostset_reset(slot, e);
+		if (k == 0)
+			k = resolve_once(slot, q, key, nix_id, name, e);
+	}
+	return k;
+}
+
+int resolve_reset(struct slot *slot, struct err **e)
+{
+	_cleanup_close_ int lock = slot_lock_resolve(slot, NULL, e);
+	_cleanup_hostpaths_ struct hostpaths set = {0};
+
+	if (lock < 0)
+		return lock;
+	/* Somebody else may have done it while we waited. */
+	if (hostpaths_load(slot->dir, &set, NULL) != -EBADMSG)
+		return 0;
+	log_note("the set of host paths of slot '%s' is damaged: making it anew", slot->id);
+	return hostset_reset(slot, e);
+}
+
+int resolve_forget(struct slot *slot, const struct environment_query *q, struct err **e)
+{
+	_cleanup_close_ int lock = slot_lock_resolve(slot, NULL, e);
+	_cleanup_hostpaths_ struct hostpaths set = {0};
+	_cleanup_strv_ struct strv vanished = STRV_INIT;
+	struct resolve r;
+	int k = lock < 0 ? lock : hostpaths_load(slot->dir, &set, e);
+
+	if (k < 0)
+		return k;
+	hostpaths_vanished(&set, &vanished);
+	if (vanished.n == 0)
+		return 0;
+	k = resolve_begin(&r, slot, q, e);
 	if (k == 0)
-		k = hostset_forget(&r.nix, vanished, e);
+		k = hostset_forget(&r.nix, &vanished, e);
 	resolve_end(&r);
 	return k;
 }

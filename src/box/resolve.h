@@ -9,8 +9,11 @@
 int resolve_environment(struct slot *slot, const struct environment_query *q, const uint8_t key[RECORD_KEY_BYTES],
 			const char *nix_id, const char *name, struct err **e);
 
+/* When a kind said that the slot's set is damaged (-EBADMSG): what can be made anew goes. */
+int resolve_reset(struct slot *slot, struct err **e);
+
 /* After view_open() or kind->prepare said that host paths vanished: takes them, and everything that refers to them, out
  * of the slot's set and database, and forgets the slot's records. */
-int resolve_forget(struct slot *slot, const struct environment_query *q, const struct strv *vanished, struct err **e);
+int resolve_forget(struct slot *slot, const struct environment_query *q, struct err **e);
 
 #endif

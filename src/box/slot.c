@@ -1,12 +1,14 @@
 #include "box/slot.h"
 
 #include "box/dirs.h"
+#include "sys/fd.h"
 #include "sys/file.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* FNV-1a, 64 bits (RFC 9923): ids only need to differ, not to resist anybody; the repository file tells
@@ -40,7 +42,8 @@ static char *slot_make_id(const char *repository, const char *name)
 	return str_take(&id);
 }
 
-static int open_in(int slots, const char *id, bool exclusive, struct slot **ret, struct err **e)
+/* -ENOENT without an error set: it was removed just now. */
+static int open_once(int slots, const char *id, bool exclusive, struct slot **ret, struct err **e)
 {
 	_cleanup_slot_ struct slot *slot = xcalloc(1, sizeof(*slot));
 	_cleanup_str_ struct str repository = STR_INIT;
@@ -54,7 +57,7 @@ static int open_in(int slots, const char *id, bool exclusive, struct slot **ret,
 		return r;
 	slot->dir = file_open_beneath(slots, id, O_RDONLY | O_DIRECTORY, 0);
 	if (slot->dir < 0)
-		return err_errno(e, -slot->dir, "slot '%s'", id);
+		return slot->dir == -ENOENT ? -ENOENT : err_errno(e, -slot->dir, "slot '%s'", id);
 	slot->lock = file_lock(slot->dir, "lock", !exclusive, false, e);
 	if (slot->lock == -EWOULDBLOCK) {
 		pid_t pid = 0;
@@ -64,6 +67,10 @@ static int open_in(int slots, const char *id, bool exclusive, struct slot **ret,
 			return err_set(e, EBUSY, "slot '%s' is in use by a box", id);
 		return err_set(e, EBUSY, "slot '%s' is held by process %d, which removes or cleans it", id, (int)pid);
 	}
+	if (slot->lock == -ENOENT || (slot->lock >= 0 && !file_is_named(slot->dir, slots, id))) {
+		err_clear(e);
+		return -ENOENT;
+	}
 	if (slot->lock < 0)
 		return slot->lock;
 	if (file_read(slot->dir, "repository", 8192, &repository, NULL) == 0)
@@ -72,27 +79,54 @@ static int open_in(int slots, const char *id, bool exclusive, struct slot **ret,
 	return 0;
 }
 
+/* Opens it, after making it if `make`. */
+static int open_in(int slots, const char *id, bool make, bool exclusive, struct slot **ret, struct err **e)
+{
+	enum { TRIES = 20 };
+	int r = -ENOENT;
+
+	for (int i = 0; i < TRIES && r == -ENOENT; i++) {
+		if (make && mkdirat(slots, id, 0700) < 0 && errno != EEXIST)
+			return err_errno(e, errno, "cannot make slot '%s'", id);
+		r = open_once(slots, id, exclusive, ret, e);
+		if (!make)
+			break;
+	}
+	return r == -ENOENT ? err_errno(e, ENOENT, "slot '%s'", id) : r;
+}
+
+/* What slot_remove() was killed over. */
+static void remove_rests(int slots)
+{
+	_cleanup_close_ int copy = openat(slots, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	const struct dirent *ent;
+
+	if (!d)
+		return;
+	(void)take_fd(&copy);
+	while ((ent = readdir(d)))
+		if (ent->d_name[0] == '.' && str_ends(ent->d_name, ".removed"))
+			(void)file_remove_tree(slots, ent->d_name, NULL);
+	(void)closedir(d);
+}
+
 int slot_open(const char *repository, const char *name, struct slot **ret, struct err **e)
 {
 	static const char *const parts[] = {"nix/store", "nix/var/nix", "home", "cache", "env", "roots"};
 	_cleanup_slot_ struct slot *slot = NULL;
 	_cleanup_free_ char *id = slot_make_id(repository, name);
 	_cleanup_close_ int slots = dirs_open(DIRS_STATE, "slots", e);
-	_cleanup_close_ int made = -1;
 	int r;
 
 	if (slots < 0)
 		return slots;
-	made = file_open_beneath(slots, id, O_PATH | O_DIRECTORY, 0);
-	if (made < 0)
-		made = file_make_dirs(slots, id, 0700, e);
-	if (made < 0)
-		return made;
-	r = open_in(slots, id, false, &slot, e);
+	r = open_in(slots, id, true, false, &slot, e);
 	if (r < 0)
 		return r;
 	if (!slot->repository) {
 		/* New, or cut short while being made: each step is repeated until the last one, this file, is there. */
+		remove_rests(slots);
 		for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 			_cleanup_close_ int fd = file_make_dirs(slot->dir, parts[i], 0755, e);
 
@@ -117,7 +151,7 @@ int slot_open_id(const char *id, bool exclusive, struct slot **ret, struct err *
 
 	if (slots < 0)
 		return slots;
-	return open_in(slots, id, exclusive, ret, e);
+	return open_in(slots, id, false, exclusive, ret, e);
 }
 
 int slot_lock_resolve(struct slot *slot, void (*on_wait)(pid_t holder), struct err **e)
@@ -156,15 +190,17 @@ int slot_list(struct strv *ret, struct err **e)
 int slot_remove(struct slot *slot, struct err **e)
 {
 	_cleanup_close_ int slots = dirs_open(DIRS_STATE, "slots", e);
+	_cleanup_free_ char *name = NULL;
 	int r;
 
 	if (slots < 0)
 		return slots;
-	/* `repository` goes first: what is cut short here is a slot still to be made, never half a slot that looks whole. */
-	if (unlinkat(slot->dir, "repository", 0) < 0 && errno != ENOENT)
+	/* First another name: a slot is whole or not there, and who opens it by its own name gets a new one. */
+	name = xasprintf(".%s.%d.removed", slot->id, (int)getpid());
+	if (renameat(slots, slot->id, slots, name) < 0)
 		return err_errno(e, errno, "cannot remove slot '%s'", slot->id);
-	(void)unlinkat(slot->dir, "host-paths", 0);
-	r = file_remove_tree(slots, slot->id, e);
+	r = file_remove_tree(slots, name, e);
+	remove_rests(slots);
 	return r < 0 ? err_wrap(e, "slot '%s'", slot->id) : 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include "box/execenv.h"
 #include "fmt/json.h"
+#include "sys/fd.h"
 #include "sys/file.h"
 
 #include <errno.h>
@@ -123,10 +124,14 @@ int state_read(int dir, struct box_info *ret, struct err **e)
 
 int state_remove(int boxes, const char *name, int dir)
 {
+	_cleanup_close_ int lock = -1;
+
 	(void)unlinkat(dir, "spec.json", 0);
 	execenv_remove(dir);
 	(void)unlinkat(dir, "lock", 0);
-	if (unlinkat(boxes, name, AT_REMOVEDIR) < 0)
-		return file_remove_tree(boxes, name, NULL);
-	return 0;
+	if (unlinkat(boxes, name, AT_REMOVEDIR) == 0 || errno != ENOTEMPTY)
+		return 0;
+	/* There is more in it, or somebody has just begun to make a box of the name: then the lock is theirs. */
+	lock = file_lock(dir, "lock", false, false, NULL);
+	return lock < 0 ? 0 : file_remove_locked(boxes, name, dir);
 }

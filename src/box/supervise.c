@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "box/output.h"
 #include "box/protect.h"
+#include "box/supervise_impl.h"
 #include "sys/fd.h"
 #include "sys/tty.h"
 #include "wire/link.h"
@@ -27,50 +28,6 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
-
-enum {
-	MAIN_STREAM = 1,
-	CLIENTS_MAX = 256,
-	GUEST_OUT_MAX = 32 << 20,
-	CLIENT_OUT_MAX = 1 << 20,
-	KILL_AFTER_MS = 10000, /* from a time limit's or a lost terminal's TERM or HUP to the end */
-};
-
-struct client {
-	struct link link;
-	bool in_exec; /* more pieces of an EXEC follow */
-	uint32_t exec_stream;
-};
-
-struct route {
-	uint32_t guest_stream;
-	struct client *client; /* NULL: it went away, the command is being killed */
-	uint32_t client_stream;
-	bool pty; /* a descriptor comes with STARTED */
-};
-
-struct sup {
-	struct box *box;
-	struct link *guest;
-	struct client *clients[CLIENTS_MAX];
-	size_t n_clients;
-	struct route *routes;
-	size_t n_routes;
-	uint32_t next_stream;
-	int signals;
-	int timer;
-	int watch;           /* protect_watch()'s, once it is due */
-	int64_t watch_at_ms; /* when; 0: not wanted, or watching already */
-	struct output *output;
-	bool foreground;
-	bool main_pty;
-	bool timed_out;
-	bool stopping; /* SHUTDOWN was sent */
-	bool done;
-	struct supervise_result result;
-	void (*on_started)(void *);
-	void *user;
-};
 
 /* --- signals --------------------------------------------------------------------------------------------------- */
 
@@ -110,7 +67,7 @@ void supervise_signals_restore(void)
 	signals_blocked = false;
 }
 
-static void send_signal(struct sup *s, uint32_t stream, int signo)
+void supervise_send_signal(struct sup *s, uint32_t stream, int signo)
 {
 	uint8_t payload[MSG_NUMBER_BYTES];
 
@@ -118,7 +75,7 @@ static void send_signal(struct sup *s, uint32_t stream, int signo)
 	(void)link_send(s->guest, stream, FRAME_SIGNAL, 0, payload, sizeof(payload), NULL, 0);
 }
 
-static void set_timer(struct sup *s, uint64_t ms)
+void supervise_set_timer(struct sup *s, uint64_t ms)
 {
 	const struct itimerspec at = {
 		.it_value = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 + 1}};
@@ -135,9 +92,9 @@ static void on_signal(struct sup *s)
 	/* A terminal signals the whole process group, the command among it. */
 	if (s->foreground && info.ssi_code == SI_KERNEL && info.ssi_signo != SIGHUP)
 		return;
-	send_signal(s, MAIN_STREAM, (int)info.ssi_signo);
+	supervise_send_signal(s, MAIN_STREAM, (int)info.ssi_signo);
 	if (info.ssi_signo == SIGHUP)
-		set_timer(s, KILL_AFTER_MS);
+		supervise_set_timer(s, KILL_AFTER_MS);
 }
 
 static void on_timer(struct sup *s)
@@ -148,8 +105,8 @@ static void on_timer(struct sup *s)
 		return;
 	if (!s->timed_out && s->box->spec->limits.timeout_ms > 0) {
 		s->timed_out = true;
-		send_signal(s, MAIN_STREAM, SIGTERM);
-		set_timer(s, KILL_AFTER_MS);
+		supervise_send_signal(s, MAIN_STREAM, SIGTERM);
+		supervise_set_timer(s, KILL_AFTER_MS);
 		return;
 	}
 	s->result.how = s->timed_out ? SUPERVISE_TIMED_OUT : SUPERVISE_STOPPED;
@@ -280,110 +237,6 @@ static int on_guest(struct sup *s, struct err **e)
 	return s->stopping ? 0 : err_set(e, EPIPE, "the box's guest was killed");
 }
 
-/* --- clients ----------------------------------------------------------------------------------------------------- */
-
-static void client_close(struct sup *s, size_t at)
-{
-	struct client *c = s->clients[at];
-
-	for (size_t i = 0; i < s->n_routes; i++) {
-		if (s->routes[i].client != c)
-			continue;
-		s->routes[i].client = NULL;
-		send_signal(s, s->routes[i].guest_stream, SIGHUP);
-		send_signal(s, s->routes[i].guest_stream, SIGKILL);
-	}
-	link_release(&c->link);
-	free(c);
-	s->clients[at] = s->clients[--s->n_clients];
-}
-
-static int client_exec(struct sup *s, struct client *c, const struct frame *f)
-{
-	int fds[EXEC_FDS];
-	size_t nfds = 0;
-
-	if (!c->in_exec) {
-		uint32_t flags = f->len >= 4 ? frame_get32(f->payload) : 0;
-
-		/* The terminal and the end of a client's command are the client's affair, not the box's. */
-		if (flags & (EXEC_MAIN | EXEC_FOREGROUND))
-			return -EPROTO;
-		if ((flags & EXEC_HAS_FDS) && link_take_fds(&c->link, fds, EXEC_FDS) < 0)
-			return -EPROTO;
-		nfds = flags & EXEC_HAS_FDS ? EXEC_FDS : 0;
-		c->exec_stream = s->next_stream++;
-		s->routes = xrealloc_array(s->routes, s->n_routes + 1, sizeof(*s->routes));
-		s->routes[s->n_routes++] = (struct route){
-			.guest_stream = c->exec_stream, .client = c, .client_stream = f->stream, .pty = flags & EXEC_PTY};
-	}
-	c->in_exec = f->flags & FRAME_MORE;
-	return link_send(s->guest, c->exec_stream, FRAME_EXEC, f->flags, f->payload, f->len, fds, nfds);
-}
-
-static int client_frame(struct sup *s, struct client *c, const struct frame *f)
-{
-	switch (f->type) {
-	case FRAME_EXEC:
-		return client_exec(s, c, f);
-	case FRAME_SIGNAL:
-		for (size_t i = 0; i < s->n_routes; i++)
-			if (s->routes[i].client == c && s->routes[i].client_stream == f->stream)
-				return link_send(s->guest, s->routes[i].guest_stream, FRAME_SIGNAL, 0, f->payload, f->len,
-						 NULL, 0);
-		return 0;
-	case FRAME_SHUTDOWN:
-		s->stopping = true;
-		set_timer(s, (uint64_t)msg_get_grace(f) + KILL_AFTER_MS);
-		return link_send(s->guest, 0, FRAME_SHUTDOWN, 0, f->payload, f->len, NULL, 0);
-	case FRAME_ATTACH:
-		return output_attach(s->output, &c->link, f);
-	case FRAME_RESIZE:
-		return output_resize(s->output, f);
-	default:
-		return -EPROTO;
-	}
-}
-
-static int on_client(struct sup *s, struct client *c)
-{
-	struct frame f;
-	int r = link_receive(&c->link);
-
-	if (r == -EAGAIN || r == -EINTR)
-		return 0;
-	while (r > 0) {
-		int k = link_next(&c->link, c->in_exec, &f);
-
-		if (k == 0)
-			return 0;
-		if (k > 0)
-			k = client_frame(s, c, &f);
-		if (k < 0)
-			return k;
-	}
-	return r < 0 ? r : -EPIPE;
-}
-
-static void on_listener(struct sup *s)
-{
-	struct client *c;
-	struct ucred who;
-	socklen_t n = sizeof(who);
-	int fd = accept4(s->box->listener, NULL, NULL, SOCK_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (s->n_clients == CLIENTS_MAX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) < 0 ||
-	    (who.uid != geteuid() && who.uid != 0)) {
-		(void)close(fd);
-		return;
-	}
-	c = xcalloc(1, sizeof(*c));
-	link_init(&c->link, fd, CLIENT_OUT_MAX);
-	s->clients[s->n_clients++] = c;
-}
-
 /* --- what is protected in the workspace ------------------------------------------------------------------------- */
 
 static int64_t now_ms(void)
@@ -460,14 +313,14 @@ static int step(struct sup *s, struct err **e)
 	for (size_t i = n_clients; i-- > 0;) {
 		struct client *c = s->clients[i];
 
-		r = fds[FIXED + i].revents & (POLLIN | POLLHUP | POLLERR) ? on_client(s, c) : 0;
+		r = fds[FIXED + i].revents & (POLLIN | POLLHUP | POLLERR) ? supervise_on_client(s, c) : 0;
 		if (r == 0 && link_pending(&c->link))
 			r = link_flush(&c->link);
 		if (r < 0 && r != -EAGAIN)
-			client_close(s, i);
+			supervise_client_close(s, i);
 	}
 	if (fds[LISTENER].revents)
-		on_listener(s);
+		supervise_on_listener(s);
 	r = fds[GUEST].revents & (POLLIN | POLLHUP | POLLERR) ? on_guest(s, e) : 0;
 	/* What this round queued for clients (a STARTED with its terminal) goes out before anything ends. */
 	for (size_t i = 0; i < s->n_clients; i++)
@@ -535,7 +388,7 @@ int supervise_run(struct box *box, struct exec *main, const int *fds, void (*on_
 			(void)err_errno(e, -r, "cannot pass the command to the box: its arguments and environment");
 	}
 	if (r == 0 && box->spec->limits.timeout_ms > 0)
-		set_timer(&s, box->spec->limits.timeout_ms);
+		supervise_set_timer(&s, box->spec->limits.timeout_ms);
 	while (r == 0 && !s.done)
 		r = step(&s, e);
 	tty_restore(&tty);

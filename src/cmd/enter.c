@@ -89,24 +89,23 @@ int enter_environment(const struct box_options *o, bool refresh, bool interactiv
 		.refresh = refresh,
 		.interactive = interactive,
 	};
+	enum { TRIES = 3 };
 	int r = add_shares(o, &extra, e);
 
 	q.shares = extra.shares;
 	q.nshares = extra.nshares;
-	/* Twice at most: host paths that vanished are forgotten and the environment resolved anew. */
-	for (int i = 0; r == 0 && i < 2; i++) {
+	/* Host paths that vanished are forgotten, a damaged set goes, and the environment is resolved anew. */
+	for (int i = 0; r == 0; i++) {
 		_cleanup_strv_ struct strv vanished = STRV_INIT;
 
 		r = in->kind->prepare(in->slot, &vanished, e);
-		if (r == -ESTALE && vanished.n > 0) {
-			err_clear(e);
-			r = resolve_forget(in->slot, &q, &vanished, e);
-			continue;
-		}
-		if (r == 0)
-			r = environment_open(in->slot, &q, &in->record, why, e);
-		break;
+		if (i == TRIES || (r != -EBADMSG && (r != -ESTALE || vanished.n == 0)))
+			break;
+		err_clear(e);
+		r = r == -EBADMSG ? resolve_reset(in->slot, e) : resolve_forget(in->slot, &q, e);
 	}
+	if (r == 0)
+		r = environment_open(in->slot, &q, &in->record, why, e);
 	box_spec_release(&extra);
 	return r;
 }

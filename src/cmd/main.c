@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 
 #define EXIT_IGLOO 125
 
@@ -105,6 +106,8 @@ int main(int argc, char **argv)
 	int r;
 
 	fill_stdio();
+	/* A caller that ignores it would have the kernel throw away how our children ended. */
+	(void)signal(SIGCHLD, SIG_DFL);
 	if (argc < 1)
 		return EXIT_IGLOO;
 	r = dispatch(&inv, argc, argv, &e);

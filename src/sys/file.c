@@ -213,11 +213,35 @@ int file_replace(int dirfd, const char *path, const void *bytes, size_t n, mode_
 	return 0;
 }
 
+void file_sweep_temporary(int at, const char *path)
+{
+	enum { OLD_SECONDS = 3600 };
+	_cleanup_close_ int dir = file_open_beneath(at, path, O_RDONLY | O_DIRECTORY, 0);
+	DIR *d = dir < 0 ? NULL : fdopendir(dir);
+	const struct dirent *ent;
+	struct stat st;
+
+	if (!d)
+		return;
+	(void)take_fd(&dir);
+	while ((ent = readdir(d))) {
+		time_t now = time(NULL);
+
+		/* A time to come is a clock that was set back. */
+		if (ent->d_name[0] == '.' && str_ends(ent->d_name, ".tmp") &&
+		    fstatat(dirfd(d), ent->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+		    (st.st_mtime > now + OLD_SECONDS || st.st_mtime < now - OLD_SECONDS))
+			(void)unlinkat(dirfd(d), ent->d_name, 0);
+	}
+	(void)closedir(d);
+}
+
 enum { TREE_DEPTH_MAX = 2000 };
 
 static int remove_below(int parent, const char *name, dev_t dev, int depth);
 
-static int remove_entries(int dir, dev_t dev, int depth)
+/* All but `keep`, if that is not NULL. */
+static int remove_entries(int dir, const char *keep, dev_t dev, int depth)
 {
 	_cleanup_close_ int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = copy < 0 ? NULL : fdopendir(copy);
@@ -225,12 +249,12 @@ static int remove_entries(int dir, dev_t dev, int depth)
 	int r = 0;
 
 	if (!d)
-		return -errno;
+		return errno == ENOENT ? 0 : -errno;
 	(void)take_fd(&copy);
 	while ((errno = 0, ent = readdir(d))) {
 		int k;
 
-		if (strcmp(ent->d_name, ".") == 0 || strcmp(ent->d_name, "..") == 0)
+		if (strcmp(ent->d_name, ".") == 0 || strcmp(ent->d_name, "..") == 0 || (keep && strcmp(ent->d_name, keep) == 0))
 			continue;
 		k = remove_below(dir, ent->d_name, dev, depth + 1);
 		if (k < 0 && r == 0)
@@ -253,8 +277,9 @@ static int remove_below(int parent, const char *name, dev_t dev, int depth)
 	if (errno != EISDIR && errno != EPERM && errno != EACCES)
 		return -errno;
 	dir = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	/* Somebody else may be removing the same tree. */
 	if (dir < 0 || fstat(dir, &st) < 0)
-		return errno == ENOTDIR ? -EPERM : -errno;
+		return errno == ENOENT ? 0 : errno == ENOTDIR ? -EPERM : -errno;
 	if (st.st_dev != dev)
 		return -EXDEV;
 	if ((st.st_mode & 0700) != 0700) {
@@ -262,7 +287,7 @@ static int remove_below(int parent, const char *name, dev_t dev, int depth)
 
 		(void)chmod(self, 0700);
 	}
-	r = remove_entries(dir, dev, depth);
+	r = remove_entries(dir, NULL, dev, depth);
 	if (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return r < 0 ? r : -errno;
 	return 0;
@@ -288,6 +313,31 @@ int file_remove_tree(int dirfd, const char *path, struct err **e)
 	if (r < 0)
 		return err_errno(e, -r, "cannot remove '%s'", path);
 	return 0;
+}
+
+bool file_is_named(int fd, int dirfd, const char *name)
+{
+	struct stat a;
+	struct stat b;
+
+	return fstat(fd, &a) == 0 && fstatat(dirfd, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
+int file_remove_locked(int dirfd, const char *name, int dir)
+{
+	struct stat st;
+	int r;
+
+	if (fstat(dir, &st) < 0)
+		return -errno;
+	r = remove_entries(dir, "lock", st.st_dev, 0);
+	if (r == 0 && unlinkat(dir, "lock", 0) < 0 && errno != ENOENT)
+		r = -errno;
+	/* ENOTEMPTY: somebody has made a new lock in it just now and will find it locked or gone. */
+	if (r == 0 && unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT && errno != ENOTEMPTY)
+		r = -errno;
+	return r;
 }
 
 int file_lock(int dirfd, const char *path, bool shared, bool wait, struct err **e)

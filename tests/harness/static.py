@@ -66,7 +66,7 @@ def analyzer(report):
     """gcc -fanalyzer over igloo itself, without a warning."""
     if not shutil.which("gcc"):
         return report.skip("analyzer", "gcc")
-    folder = setup("analyzer", "gcc", ["-Dwerror=false", "-Dc_args=-fanalyzer"])
+    folder = setup("analyzer", "gcc", ["-Dwerror=false", "-Dc_args=-fanalyzer -DIGLOO_ANALYSE"])
     # What is compiled already is not analysed again, so its warnings are kept beside it.
     log = os.path.join(folder, "analyzer.log")
     marker = os.path.join(folder, "analyzer.ok")

@@ -183,4 +183,5 @@ const struct kind kind_sandbox = {
 	.destroy = sandbox_destroy,
 	.extend = view_extend,
 	.repin = repin,
+	.sweep = view_sweep,
 };

@@ -24,19 +24,23 @@
 #include "sys/mnt.h"
 #include "sys/ns.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdint.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { KEEP_SECONDS = 60, ANSWER_MS = 2000 };
@@ -76,9 +80,13 @@ static int keeper_connect(const struct slot *slot)
 	if (keeper_address(slot, &address, &dir, NULL) < 0)
 		return -1;
 	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (sock < 0 || connect(sock, (struct sockaddr *)&address, sizeof(address)) < 0)
+	if (sock < 0)
 		return -1;
+	/* A keeper that was stopped neither answers nor accepts. */
 	(void)setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	(void)setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	if (connect(sock, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return -1;
 	return take_fd(&sock);
 }
 
@@ -102,15 +110,26 @@ static int keeper_get(int sock, struct hostpaths_state *ret_state, struct view *
 
 /* --- the keeper ------------------------------------------------------------------------------------- */
 
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static void ATTR_NORETURN keeper_serve(int listener, int userns, int mntns, struct hostpaths_state state, int keep_ms)
 {
+	int64_t until = now_ms() + keep_ms;
+
 	for (;;) {
 		struct pollfd poll_listener = {.fd = listener, .events = POLLIN};
 		struct request request;
 		_cleanup_close_ int sock = -1;
 		const int fds[2] = {userns, mntns};
 		struct timeval limit = {.tv_sec = ANSWER_MS / 1000};
-		int r = poll(&poll_listener, 1, keep_ms);
+		int64_t left = until - now_ms();
+		int r = poll(&poll_listener, 1, left > 0 ? (int)left : 0);
 
 		if (r == 0 || (r < 0 && errno != EINTR))
 			_exit(0);
@@ -123,6 +142,8 @@ static void ATTR_NORETURN keeper_serve(int listener, int userns, int mntns, stru
 			continue;
 		if (request.what == 'Q')
 			_exit(0);
+		/* Who only connects to see whether we live (sweep()) does not use the view. */
+		until = now_ms() + keep_ms;
 		if (request.what == 'S')
 			state = request.state;
 		(void)fd_send(sock, &state, sizeof(state), fds, 2);
@@ -159,10 +180,14 @@ static void ATTR_NORETURN keeper_run(struct keeper *k)
 	int userns;
 	int mntns;
 	int null;
+	sigset_t none;
 	char byte;
 	int r;
 
 	(void)prctl(PR_SET_NAME, "igloo-view", 0, 0, 0);
+	/* Its starter has blocked what ends a box; the end of the session ends the keeper as anything else. */
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	if (read(k->go, &byte, 1) != 1)
 		_exit(1);
 	root = rootfs_stage(k->slot, &e);
@@ -209,6 +234,39 @@ static int keep_ms(void)
 	return seconds == 0 ? 200 : (int)seconds * 1000;
 }
 
+/* Removes the sockets of keepers that are no more; a keeper itself cannot, in its view. The folder's lock is held, so that
+ * none is between its bind() and its listen(). */
+static void sweep(int dir)
+{
+	_cleanup_close_ int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	const struct dirent *ent;
+
+	if (!d)
+		return;
+	(void)take_fd(&copy);
+	while ((ent = readdir(d))) {
+		_cleanup_close_ int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+		if (ent->d_name[0] == '.' || strlen(ent->d_name) > 64)
+			continue;
+		(void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%.64s", dir, ent->d_name);
+		if (sock >= 0 && connect(sock, (struct sockaddr *)&address, sizeof(address)) < 0 && errno == ECONNREFUSED)
+			(void)unlinkat(dir, ent->d_name, 0);
+	}
+	(void)closedir(d);
+}
+
+void view_sweep(void)
+{
+	_cleanup_close_ int dir = dirs_open(DIRS_RUNTIME, "views", NULL);
+
+	if (dir >= 0 && flock(dir, LOCK_EX | LOCK_NB) == 0)
+		sweep(dir);
+}
+
+/* With the folder locked; the lock goes with `dir`. */
 static int keeper_listen(const struct slot *slot, struct err **e)
 {
 	struct sockaddr_un address;
@@ -218,6 +276,9 @@ static int keeper_listen(const struct slot *slot, struct err **e)
 
 	if (r < 0)
 		return r;
+	while (flock(dir, LOCK_EX) < 0 && errno == EINTR)
+		;
+	sweep(dir);
 	(void)unlink(address.sun_path);
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(listener, 128) < 0)
@@ -225,6 +286,30 @@ static int keeper_listen(const struct slot *slot, struct err **e)
 	return take_fd(&listener);
 }
 
+/* In a process between: makes the keeper, writes its maps, and ends when the view stands. */
+static void ATTR_NORETURN keeper_make(struct keeper *k, int go, int report)
+{
+	_cleanup_err_ struct err *e = NULL;
+	pid_t pid = ns_fork(CLONE_NEWUSER | CLONE_NEWNS, NULL);
+	int r;
+
+	if (pid == 0) {
+		(void)close_fd(go);
+		(void)close_fd(report);
+		keeper_run(k);
+	}
+	r = pid < 0 ? err_errno(&e, -pid, "cannot make a user namespace") : ns_write_maps(pid, BOX_UID, BOX_GID, &e);
+	if (r == 0 && fd_write_all(go, "g", 1) < 0)
+		r = err_set(&e, EPIPE, "the view's keeper ended early");
+	if (r < 0 && pid > 0)
+		(void)kill(pid, SIGKILL);
+	if (r < 0)
+		childreport_fail(report, e);
+	_exit(0);
+}
+
+/* The keeper stays for longer than it may be of use to us: it is nobody's child, or a box that runs for days would have
+ * a zombie. */
 static int keeper_start(struct slot *slot, const struct hostpaths *set, const struct hostpaths_state *state,
 			struct err **e)
 {
@@ -244,25 +329,20 @@ static int keeper_start(struct slot *slot, const struct hostpaths *set, const st
 	k.listener = listener;
 	k.go = go[0];
 	k.report = report[1];
-	pid = ns_fork(CLONE_NEWUSER | CLONE_NEWNS, NULL);
+	pid = fork();
 	if (pid == 0) {
-		(void)close_fd(take_fd(&go[1]));
-		keeper_run(&k);
+		(void)close_fd(report[0]);
+		keeper_make(&k, go[1], fcntl(report[1], F_DUPFD_CLOEXEC, 3));
 	}
 	if (pid < 0) {
-		r = err_errno(e, -pid, "cannot make a user namespace");
+		r = err_errno(e, errno, "cannot fork");
 		goto out;
 	}
-	(void)close_fd(take_fd(&report[1]));
-	r = ns_write_maps(pid, BOX_UID, BOX_GID, e);
-	if (r == 0 && fd_write_all(go[1], "g", 1) < 0)
-		r = err_set(e, EPIPE, "the view's keeper ended early");
-	if (r == 0)
-		r = childreport_wait(report[0], NULL, e);
-	if (r < 0) {
-		(void)kill(pid, SIGKILL);
-		(void)waitpid(pid, NULL, 0);
-	}
+	/* Both have its write end until all is said. */
+	report[1] = close_fd(report[1]);
+	r = childreport_wait(report[0], NULL, e);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
 out:
 	for (int i = 0; i < 2; i++) {
 		(void)close_fd(go[i]);

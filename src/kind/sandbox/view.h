@@ -34,6 +34,8 @@ int view_fill(const struct slot *slot, const struct hostpaths *set, int root, st
 
 /* Ends the slot's keeper, if there is one. */
 void view_drop(const struct slot *slot);
+/* Removes what keepers that ended left in the runtime folder. */
+void view_sweep(void);
 
 /* Mounts paths that joined the set into the running box whose guest is `pid`, so that what the slot's
  * database calls valid is there in every box. */

@@ -1,0 +1,111 @@
+/* The clients of a supervisor's control socket; box/supervise.c explains how they fit in. */
+#include "box/output.h"
+#include "box/supervise_impl.h"
+#include "wire/msg.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+void supervise_client_close(struct sup *s, size_t at)
+{
+	struct client *c = s->clients[at];
+
+	for (size_t i = 0; i < s->n_routes; i++) {
+		if (s->routes[i].client != c)
+			continue;
+		s->routes[i].client = NULL;
+		supervise_send_signal(s, s->routes[i].guest_stream, SIGHUP);
+		supervise_send_signal(s, s->routes[i].guest_stream, SIGKILL);
+	}
+	link_release(&c->link);
+	free(c);
+	s->clients[at] = s->clients[--s->n_clients];
+}
+
+static int client_exec(struct sup *s, struct client *c, const struct frame *f)
+{
+	int fds[EXEC_FDS];
+	size_t nfds = 0;
+
+	if (!c->in_exec) {
+		uint32_t flags = f->len >= 4 ? frame_get32(f->payload) : 0;
+
+		/* The terminal and the end of a client's command are the client's affair, not the box's. */
+		if (flags & (EXEC_MAIN | EXEC_FOREGROUND))
+			return -EPROTO;
+		if ((flags & EXEC_HAS_FDS) && link_take_fds(&c->link, fds, EXEC_FDS) < 0)
+			return -EPROTO;
+		nfds = flags & EXEC_HAS_FDS ? EXEC_FDS : 0;
+		c->exec_stream = s->next_stream++;
+		s->routes = xrealloc_array(s->routes, s->n_routes + 1, sizeof(*s->routes));
+		s->routes[s->n_routes++] = (struct route){
+			.guest_stream = c->exec_stream, .client = c, .client_stream = f->stream, .pty = flags & EXEC_PTY};
+	}
+	c->in_exec = f->flags & FRAME_MORE;
+	return link_send(s->guest, c->exec_stream, FRAME_EXEC, f->flags, f->payload, f->len, fds, nfds);
+}
+
+static int client_frame(struct sup *s, struct client *c, const struct frame *f)
+{
+	switch (f->type) {
+	case FRAME_EXEC:
+		return client_exec(s, c, f);
+	case FRAME_SIGNAL:
+		for (size_t i = 0; i < s->n_routes; i++)
+			if (s->routes[i].client == c && s->routes[i].client_stream == f->stream)
+				return link_send(s->guest, s->routes[i].guest_stream, FRAME_SIGNAL, 0, f->payload, f->len,
+						 NULL, 0);
+		return 0;
+	case FRAME_SHUTDOWN:
+		s->stopping = true;
+		supervise_set_timer(s, (uint64_t)msg_get_grace(f) + KILL_AFTER_MS);
+		return link_send(s->guest, 0, FRAME_SHUTDOWN, 0, f->payload, f->len, NULL, 0);
+	case FRAME_ATTACH:
+		return output_attach(s->output, &c->link, f);
+	case FRAME_RESIZE:
+		return output_resize(s->output, f);
+	default:
+		return -EPROTO;
+	}
+}
+
+int supervise_on_client(struct sup *s, struct client *c)
+{
+	struct frame f;
+	int r = link_receive(&c->link);
+
+	if (r == -EAGAIN || r == -EINTR)
+		return 0;
+	while (r > 0) {
+		int k = link_next(&c->link, c->in_exec, &f);
+
+		if (k == 0)
+			return 0;
+		if (k > 0)
+			k = client_frame(s, c, &f);
+		if (k < 0)
+			return k;
+	}
+	return r < 0 ? r : -EPIPE;
+}
+
+void supervise_on_listener(struct sup *s)
+{
+	struct client *c;
+	struct ucred who;
+	socklen_t n = sizeof(who);
+	int fd = accept4(s->box->listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (s->n_clients == CLIENTS_MAX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) < 0 ||
+	    (who.uid != geteuid() && who.uid != 0)) {
+		(void)close(fd);
+		return;
+	}
+	c = xcalloc(1, sizeof(*c));
+	link_init(&c->link, fd, CLIENT_OUT_MAX);
+	s->clients[s->n_clients++] = c;
+}
