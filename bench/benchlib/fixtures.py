@@ -68,7 +68,7 @@ class Bench:
             out.write('{ "flakes": [], "version": 2 }\n')
         self.nix_env = {**self.env, "NIX_CONFIG": "experimental-features = nix-command flakes\n"
                                                   f"flake-registry = {registry}\nwarn-dirty = false\n"
-                                                  "substituters =\n"}
+                                                  "substituters =\nbuild-users-group =\n"}
         os.chdir(os.path.join(self.folder, "work"))
 
     # -- repositories
@@ -119,13 +119,13 @@ class Bench:
         return time.perf_counter() - began
 
     def host_paths(self, folder, slot=None):
-        """The store paths that boxes of the repository's slot see: its closures and the slot's own Nix."""
+        """The host's store paths that boxes of the repository's slot see: its closures, the slot's own Nix."""
         pattern = f"{self.folder}/state/igloo/slots/{slot or os.path.basename(folder)}*/host-paths"
         found = sorted(glob.glob(pattern), key=len)
         if not found:
             raise Failed(f"no slot of {folder} ({pattern})")
         with open(found[0]) as text:
-            return text.read().split()
+            return [path for path in text.read().split() if os.path.lexists(path)]
 
     # -- the end
 

@@ -113,16 +113,17 @@ def crun_binding(bench, peers, paths, worker):
 
 def others(bench, peers):
     """The sandboxes for agents, each with as little as it can be told to do; those that were found."""
-    home = f"{peers.cache}/home"  # codex keeps no helpers under /tmp
+    home = f"{peers.cache}/home"  # codex keeps no helpers under /tmp, nono no state
     os.makedirs(f"{home}/codex", exist_ok=True)
+    private = {"HOME": home, "XDG_STATE_HOME": home, "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home}
     path = os.pathsep.join([*peers.folders, bench.env.get("PATH", os.defpath)])
     work = f"{bench.folder}/work"
     table = [
         ("firejail", ["--quiet", "--noprofile", "true"], {}, None),
         ("ai-jail", ["--no-save-config", "true"], {}, None),
-        ("nono", ["run", "-s", "--allow", work, "--", "true"], {"HOME": home}, None),
-        ("codex", ["sandbox", "true"], {"HOME": home, "CODEX_HOME": f"{home}/codex"}, 20),
-        ("srt", ["true"], {"HOME": home}, 20),
+        ("nono", ["run", "-s", "--allow", work, "--", "true"], private, None),
+        ("codex", ["sandbox", "true"], {**private, "CODEX_HOME": f"{home}/codex"}, 20),
+        ("srt", ["true"], private, 20),
     ]
     for name, arguments, extra, rounds in table:
         program = peers.find(name)

@@ -119,11 +119,16 @@ static char *find_env_program(const struct slot *slot, const char *path)
 	strv_split(&dirs, path, ':');
 	for (size_t i = 0; i < dirs.n; i++) {
 		_cleanup_free_ char *program = xasprintf("%s/env", dirs.v[i]);
+		_cleanup_close_ int fd = -1;
 		struct stat st;
 
 		if (!str_starts(program, "/nix/store/"))
 			continue;
-		if (fstatat(AT_FDCWD, program, &st, 0) == 0 || fstatat(store, program + strlen("/nix/store/"), &st, 0) == 0)
+		if (fstatat(AT_FDCWD, program, &st, 0) == 0)
+			return take_ptr(program);
+		/* The slot's store is a box's to write: a link there could ask whether a file of the host exists. */
+		fd = file_open_beneath(store, program + strlen("/nix/store/"), O_PATH | O_NOFOLLOW, 0);
+		if (fd >= 0)
 			return take_ptr(program);
 	}
 	return NULL;

@@ -87,11 +87,11 @@ static void add_terminal(struct box_spec *spec)
 static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void (*on_started)(void *), void *user,
 		      struct supervise_result *result, struct err **e)
 {
-	static const int stdio[EXEC_FDS] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
+	struct stdio_guard stdio = STDIO_GUARD_INIT;
 	struct box *box = NULL;
 	int r;
 
-	r = in->spec.detached ? 0 : stdio_check(stdio, e);
+	r = in->spec.detached ? 0 : stdio_guard_make(false, &stdio, e);
 	if (r < 0)
 		return r;
 	if (!in->spec.detached)
@@ -107,7 +107,8 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 	if (r == 0)
 		r = limit(in, box, e);
 	if (r == 0)
-		r = supervise_run(box, x, stdio, on_started, user, result, e);
+		r = supervise_run(box, x, stdio.fds, on_started, user, result, e);
+	stdio_guard_end(&stdio);
 	if (box) {
 		say_limits_hit(in);
 		say_protected(in);
@@ -212,6 +213,11 @@ static int run_detached(struct enter *in, bool json, char *const *shown, struct 
 	return r;
 }
 
+static bool has_terminal(void)
+{
+	return isatty(STDIN_FILENO) || isatty(STDOUT_FILENO) || isatty(STDERR_FILENO);
+}
+
 int enter_run(struct enter *in, const struct box_options *o, bool json, char *const *shown, const struct strv *argv,
 	      int *ret_code, int *ret_signal, struct err **e)
 {
@@ -222,7 +228,9 @@ int enter_run(struct enter *in, const struct box_options *o, bool json, char *co
 	*ret_code = *ret_signal = 0;
 	if (o->detach)
 		return run_detached(in, json, shown, &x, e);
-	x.flags = EXEC_HAS_FDS | EXEC_FOREGROUND;
+	/* Without a terminal there is no job control to keep, and the command gets a session of its own: it cannot signal
+	 * igloo's process group, whose members are the host's. */
+	x.flags = EXEC_HAS_FDS | (has_terminal() ? EXEC_FOREGROUND : 0);
 	r = run_to_end(in, shown, &x, NULL, NULL, &result, e);
 	if (r == 0)
 		translate(&result, ret_code, ret_signal);

@@ -10,6 +10,7 @@
 #include "cmd/client.h"
 #include "cmd/enter.h"
 #include "cmd/relay.h"
+#include "sys/stdio.h"
 #include "wire/msg.h"
 
 #include <errno.h>
@@ -45,6 +46,7 @@ struct session {
 	bool pty;
 	bool started;
 	bool box_ended;
+	struct stdio_guard stdio;
 	int hangup; /* the signal that igloo ends by when the command outlives its terminal */
 	struct msg_exit end;
 };
@@ -181,7 +183,6 @@ static int send_exec(struct session *s, const struct exec_options *o, char *cons
 	_cleanup_strv_ struct strv argv = STRV_INIT;
 	_cleanup_free_ char *cwd = NULL;
 	struct exec x = {.flags = s->pty ? EXEC_PTY : EXEC_HAS_FDS, .uid = BOX_UID, .gid = BOX_GID};
-	int fds[EXEC_FDS];
 	int r = execenv_read(s->box, &box, e);
 
 	if (r < 0)
@@ -196,12 +197,12 @@ static int send_exec(struct session *s, const struct exec_options *o, char *cons
 	x.argv = argv.v;
 	x.env = box.env.v;
 	tty_size(isatty(STDOUT_FILENO) ? STDOUT_FILENO : STDIN_FILENO, &x.rows, &x.cols);
-	for (int i = 0; i < EXEC_FDS && !s->pty; i++) {
-		fds[i] = fcntl(i, F_DUPFD_CLOEXEC, 3);
-		if (fds[i] < 0)
-			return err_errno(e, errno, "cannot hand over descriptor %d", i);
-	}
-	r = exec_send(s->relay.link, STREAM, &x, s->pty ? NULL : fds);
+	r = s->pty ? 0 : stdio_guard_make(true, &s->stdio, e);
+	if (r < 0)
+		return r;
+	r = exec_send(s->relay.link, STREAM, &x, s->pty ? NULL : s->stdio.fds);
+	for (int i = 0; i < EXEC_FDS; i++)
+		s->stdio.fds[i] = -1; /* the link's now */
 	return r < 0 ? err_errno(e, -r, "cannot pass the command to the box: its arguments and environment") : 0;
 }
 
@@ -247,6 +248,7 @@ static int run_command(struct session *s, const struct exec_options *o, char *co
 	if (r == 0)
 		relay_drain(&s->relay);
 	relay_release(&s->relay);
+	stdio_guard_end(&s->stdio);
 	return r < 0 ? r : outcome(s, ret_code, ret_signal, e);
 }
 
@@ -254,7 +256,7 @@ static int run(struct invocation *inv, struct err **e)
 {
 	const struct exec_options *o = inv->options;
 	_cleanup_str_ struct str shown = STR_INIT;
-	struct session s = {.box = inv->argv[0]};
+	struct session s = {.box = inv->argv[0], .stdio = STDIO_GUARD_INIT};
 	int signo = 0;
 	int r = name_check(inv->argv[0], e);
 
@@ -293,7 +295,7 @@ static const struct opt opts[] = {
 	 .letter = 'T',
 	 .kind = OPT_FLAG,
 	 .offset = offsetof(struct exec_options, no_tty),
-	 .help = "give the command igloo's own stdin and stdout even if they are a terminal"},
+	 .help = "give the command no terminal even if igloo has one"},
 	{.name = NULL},
 };
 

@@ -1,5 +1,6 @@
 #include "nix/source.h"
 
+#include "nix/gitrun.h"
 #include "sys/fd.h"
 #include "sys/file.h"
 
@@ -168,6 +169,78 @@ static int find_flake(const char *start, char **ret, struct err **e)
 	return -ENOENT;
 }
 
+/* Whether `path` (canonical) is `dir` or lies below it. */
+static bool is_inside(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return strncmp(path, dir, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+/* Whether `path`, relative to `base`, means the same place as `wanted`. */
+static bool means(const char *base, const char *path, const char *wanted)
+{
+	_cleanup_free_ char *named = join(base, path);
+	_cleanup_free_ char *real = realpath(named, NULL);
+	_cleanup_free_ char *other = realpath(wanted, NULL);
+
+	return real && other && strcmp(real, other) == 0;
+}
+
+/* core.worktree of a git folder, as submodules have it. */
+static bool names_work_tree(const char *git_dir, const char *work_dir)
+{
+	const struct gitrepo repo = {work_dir, git_dir, git_dir};
+	_cleanup_free_ char *config = join(git_dir, "config");
+	const char *const args[] = {"config", "--no-includes", "--file", config, "--get", "core.worktree", NULL};
+	_cleanup_str_ struct str out = STR_INIT;
+	int status = 1;
+
+	if (gitrun(&repo, args, GITFILE_MAX, &status, &out, NULL) < 0 || status != 0)
+		return false;
+	while (out.len > 0 && out.p[out.len - 1] == '\n')
+		out.p[--out.len] = '\0';
+	return out.len > 0 && strlen(out.p) == out.len && means(git_dir, out.p, work_dir);
+}
+
+/* A .git that leads out of the work tree is only a claim, and the repository may be the enemy's: believed, it would be
+ * given another project's slot and objects. It counts when what it leads to names this work tree back, which only the
+ * owner of that place could have written: a worktree's `gitdir` file, a submodule's core.worktree. */
+static int check_claim(const char *work_dir, const char *git_dir, const char *common_dir, struct err **e)
+{
+	_cleanup_free_ char *dot_git = join(work_dir, ".git");
+	_cleanup_free_ char *back = join(git_dir, "gitdir");
+	_cleanup_free_ char *worktrees = join(common_dir, "worktrees");
+	_cleanup_str_ struct str line = STR_INIT;
+	const char *name = strrchr(git_dir, '/');
+	struct stat st;
+
+	if (is_inside(git_dir, work_dir) && is_inside(common_dir, work_dir))
+		return 0;
+	/* A link to the folder itself is no claim that git makes. */
+	if (lstat(dot_git, &st) == 0 && S_ISREG(st.st_mode)) {
+		if (strlen(worktrees) == (size_t)(name - git_dir) &&
+		    strncmp(worktrees, git_dir, strlen(worktrees)) == 0 && read_line(back, &line) == 0 &&
+		    means(git_dir, line.p, dot_git))
+			return 0;
+		if (strcmp(git_dir, common_dir) == 0 && names_work_tree(git_dir, work_dir))
+			return 0;
+	}
+	{
+		_cleanup_free_ char *shown = printable(dot_git);
+		_cleanup_free_ char *other = printable(common_dir);
+
+		(void)err_set(e, EPERM,
+			      "'%s' leads to '%s', which does not name this folder back: it may be another project's",
+			      shown, other);
+		return err_hint(
+			e,
+			"if it is this project's: git --git-dir '%s' config core.worktree FOLDER; for a worktree: git "
+			"worktree repair",
+			other);
+	}
+}
+
 int source_find(const char *start_dir, struct source *ret, struct err **e)
 {
 	_cleanup_source_ struct source s = {0};
@@ -197,6 +270,8 @@ int source_find(const char *start_dir, struct source *ret, struct err **e)
 	s.subdir = xstrdup(s.flake_dir + strlen(s.repo_dir) + (strcmp(s.flake_dir, s.repo_dir) == 0 ? 0 : 1));
 	if (s.is_git) {
 		r = source_git_dirs(s.repo_dir, &s.git_dir, &s.common_dir, e);
+		if (r == 0)
+			r = check_claim(s.repo_dir, s.git_dir, s.common_dir, e);
 		if (r < 0)
 			return r;
 	}

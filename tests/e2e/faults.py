@@ -579,10 +579,10 @@ def a_full_disk():
     if os.geteuid() != 0:
         return "root, to mount a small file system"
     script = r"""
-        mkdir "$1" && mount -t tmpfs -o size=9m,mode=0700 igloo-test "$1" || exit 90
+        mkdir "$1" && mount -t tmpfs -o size=48m,mode=0700 igloo-test "$1" || exit 90
         export XDG_STATE_HOME=$1
         for free in 0 16 64 400 1500; do
-            head -c 20M /dev/zero >"$1/filler" 2>/dev/null
+            head -c 60M /dev/zero >"$1/filler" 2>/dev/null
             truncate -s -"$free"K "$1/filler"
             igloo run --slot "full$free" -- true 2>"$1.err"
             code=$?
@@ -773,9 +773,16 @@ def few_descriptors():
     kill_keeper()
     caller("ulimit -n 64; exec igloo run -- true")
     # A box that runs, and a set that grows by many paths.
-    igloo("run", "-d", "--slot", "few", "--name", "runs", "--", "sleep", "1000")
-    touch_flake()
-    caller("ulimit -n 40; exec igloo run --slot few -- true")
+    project = f"{tests.top}/few"
+    shutil.copytree(tests.project, project)
+    igloo("run", "-d", "--name", "runs", "--", "sleep", "1000", project=project)
+    before = len(read(f"{slot_of('few')}/host-paths").splitlines())
+    text = read(f"{project}/flake.nix").decode()
+    with open(f"{project}/flake.nix", "w", encoding="utf-8") as handle:
+        handle.write(text.replace("packages = [", "packages = [ pkgs.git pkgs.python3 pkgs.gcc", 1))
+    caller("ulimit -n 40; exec igloo run -- gcc --version", cwd=project)
+    assert len(read(f"{slot_of('few')}/host-paths").splitlines()) > before + 20
+    assert "gcc" in igloo("exec", "runs", "--", "bash", "-c", "ls /nix/store/*gcc*/bin")
     igloo("rm", "-f", "runs")
 
 

@@ -43,7 +43,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { KEEP_SECONDS = 60, ANSWER_MS = 2000 };
+enum { KEEP_SECONDS = 60, ANSWER_MS = 2000, EXTEND_AT_ONCE = 16 };
 
 /* One request: a letter and, for 'S', a state. One answer to 'G': the states and two descriptors. */
 struct request {
@@ -353,28 +353,44 @@ out:
 
 /* --- users of the view -------------------------------------------------------------------------------- */
 
-/* In a fork: clones the paths in a copy of the host's mounts, then mounts them in the box. */
+/* From a copy of the host's mounts into the box's, which is entered and left again. */
+static int extend_some(int host, int box, const struct hostpath *paths, size_t n)
+{
+	int sources[EXTEND_AT_ONCE];
+	_cleanup_close_ int store = -1;
+	size_t have = 0;
+	int r = ns_join(host, CLONE_NEWNS);
+
+	for (; have < n && r == 0; have += r == 0) {
+		sources[have] = mnt_clone(AT_FDCWD, paths[have].source, 0);
+		r = sources[have] < 0 ? sources[have] : 0;
+	}
+	if (r == 0)
+		r = ns_join(box, CLONE_NEWNS);
+	if (r == 0 && (store = open("/nix/store", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
+		r = -errno;
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = rootfs_add_store_path(store, paths[i].path, sources[i]);
+	for (size_t i = 0; i < have; i++)
+		(void)close_fd(sources[i]);
+	return r;
+}
+
+/* In a fork. A few at a time: there may be thousands, and each is a descriptor. */
 static void ATTR_NORETURN extend_run(int userns, int mntns, const struct hostpath *paths, size_t n, int report)
 {
 	_cleanup_err_ struct err *e = NULL;
-	_cleanup_free_ int *sources = xcalloc(n, sizeof(*sources));
-	int store = -1;
+	_cleanup_close_ int host = -1;
 	int r = ns_join(userns, CLONE_NEWUSER);
 
 	if (r == 0 && unshare(CLONE_NEWNS) < 0)
 		r = -errno;
 	if (r == 0)
 		r = mnt_private();
-	for (size_t i = 0; i < n && r == 0; i++) {
-		sources[i] = mnt_clone(AT_FDCWD, paths[i].source, 0);
-		r = sources[i] < 0 ? sources[i] : 0;
-	}
-	if (r == 0)
-		r = ns_join(mntns, CLONE_NEWNS);
-	if (r == 0 && (store = open("/nix/store", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
+	if (r == 0 && (host = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC)) < 0)
 		r = -errno;
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = rootfs_add_store_path(store, paths[i].path, sources[i]);
+	for (size_t i = 0; i < n && r == 0; i += EXTEND_AT_ONCE)
+		r = extend_some(host, mntns, paths + i, n - i < EXTEND_AT_ONCE ? n - i : EXTEND_AT_ONCE);
 	if (r < 0) {
 		(void)err_errno(&e, -r, "cannot mount new store paths into a running box");
 		childreport_fail(report, e);
