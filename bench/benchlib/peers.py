@@ -87,10 +87,12 @@ def bwrap_binding(peers, env, paths, rounds):
 
 
 def crun_worker():
-    """crun does not start where a cgroup2 hierarchy with controllers lies beside cgroup1: it is hidden from it."""
+    """crun does not start where a cgroup2 hierarchy with controllers lies beside cgroup1: it is hidden from it.
+
+    It keeps a descriptor for each mount: 2000 do not fit into the usual 1024."""
     if os.getuid() != 0:
         raise Failed("crun as an ordinary user needs a bundle of its own making; run as root")
-    script = 'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$@"'
+    script = 'umount /sys/fs/cgroup/unified 2>/dev/null; ulimit -n 65536; exec "$@"'
     return Worker(["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh"])
 
 

@@ -34,12 +34,12 @@ int err_exit_code(struct err **e, int code);
 #if defined(__clang_analyzer__) || defined(IGLOO_ANALYSE)
 /* An analyser sees one file at a time: tell it what each of these promises, that the result is
  * negative, or it follows callers that go on after a failure. */
-#define ERR_NEGATIVE(call)                       \
-	({                                       \
-		int err_result_ = (call);        \
-		if (err_result_ >= 0)            \
-			__builtin_unreachable(); \
-		err_result_;                     \
+#define ERR_NEGATIVE(call)                \
+	({                                \
+		int err_result_ = (call); \
+		if (err_result_ >= 0)     \
+			abort();          \
+		err_result_;              \
 	})
 #define err_set(...) ERR_NEGATIVE((err_set)(__VA_ARGS__))
 #define err_errno(...) ERR_NEGATIVE((err_errno)(__VA_ARGS__))

@@ -35,17 +35,18 @@ static inline void cleanup_freep(void *p)
 
 /* Closes *fd when it is >= 0; errno is kept. */
 void cleanup_closep(int *fd);
-/* Like close(), keeps errno, accepts -1, and returns -1: `fd = close_fd(fd)`. */
+/* Like close(), keeps errno, accepts -1, and returns -1: `x->fd = close_fd(x->fd)`; of a cleanup variable:
+ * `(void)close_fd(take_fd(&fd))`. */
 int close_fd(int fd);
 
 #define _cleanup_free_ ATTR_CLEANUP(cleanup_freep)
 #define _cleanup_close_ ATTR_CLEANUP(cleanup_closep)
 
-#define take_ptr(p)                 \
-	({                          \
+#define take_ptr(p)                     \
+	({                              \
 		__typeof__(p) t_ = (p); \
-		(p) = NULL;         \
-		t_;                 \
+		(p) = NULL;             \
+		t_;                     \
 	})
 
 static inline int take_fd(int *fd)

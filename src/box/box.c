@@ -51,9 +51,9 @@ static bool is_leftover(int dir)
 	return leftover;
 }
 
-/* Makes the box's folder, if it is not there, and takes its lock; -EWOULDBLOCK when another box has it. Who lists boxes asks
- * every lock for a moment, and removes a folder that nobody holds, under its lock: what looks taken or is
- * suddenly gone is tried again. */
+/* Makes the box's folder, if it is not there, and takes its lock; -EWOULDBLOCK when another box has it. Who lists boxes
+ * asks every lock for a moment, and removes a folder that nobody holds, under its lock: what looks taken or is suddenly
+ * gone is tried again. */
 static int claim(struct box *box, int boxes, const char *name, struct err **e)
 {
 	enum { TRIES = 50 };
@@ -132,8 +132,8 @@ int box_start(struct box *box, struct err **e)
 	_cleanup_close_ int starting = file_lock(box->slot->dir, "starting.lock", true, true, e);
 	int r;
 
-	/* Held shared from before the view is taken until the pid is written: who adds paths to the slot's set waits for
-	 * it, and then finds every box that may lack them (box_extend_all()). */
+	/* Held shared from before the view is taken until the pid is written: who adds paths to the slot's set waits
+	 * for it, and then finds every box that may lack them (box_extend_all()). */
 	if (starting < 0)
 		return starting;
 	r = box->kind->start(&box->running, e);
@@ -219,12 +219,13 @@ int box_open_file(const char *name, const char *file, int flags, struct err **e)
 static int no_such_box(int boxes, const char *name, struct err **e)
 {
 	_cleanup_close_ int copy = openat(boxes, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = copy < 0 ? NULL : fdopendir(copy);
 	_cleanup_free_ char *near = NULL;
 	const struct dirent *ent;
 	size_t best = 3;
+	DIR *d;
 
 	(void)err_set(e, ENOENT, "there is no box called '%s'", name);
+	d = copy < 0 ? NULL : fdopendir(copy);
 	if (!d)
 		return -ENOENT;
 	(void)take_fd(&copy);
@@ -250,8 +251,8 @@ static int look_in(int boxes, const char *name, struct box_info *ret, struct err
 		return no_such_box(boxes, name, e);
 	running = file_is_locked(dir, "lock", &pid);
 	r = state_read(dir, ret, e);
-	if (r < 0 && running && r == -ENOENT) {
-		/* Being started. */
+	if (running && (r == -ENOENT || r == -EBADMSG)) {
+		/* Being started; or its file is damaged, and it must be possible to stop it. */
 		err_clear(e);
 		*ret = (struct box_info){.exit_code = -1};
 		r = 0;

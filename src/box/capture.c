@@ -19,8 +19,9 @@ enum { IN, OUT, ERRORS, REPORT, PIPES, TICK_MS = 250 };
 static void ATTR_NORETURN supervise_child(const struct capture *c, const int fds[3], int report, pid_t parent)
 {
 	_cleanup_err_ struct err *e = NULL;
-	struct exec x = {.flags = EXEC_HAS_FDS, .uid = BOX_UID, .gid = BOX_GID, .cwd = c->cwd, .argv = c->argv, .env = c->env};
-	struct supervise_result result;
+	struct exec x = {
+		.flags = EXEC_HAS_FDS, .uid = BOX_UID, .gid = BOX_GID, .cwd = c->cwd, .argv = c->argv, .env = c->env};
+	struct supervise_result result = {0};
 	struct box *box = NULL;
 	int r;
 
@@ -97,8 +98,8 @@ static int pump(const struct capture *c, int in, int out, int errors, struct str
 
 	(void)fd_set_nonblock(in, true);
 	while (r == 0 && (out >= 0 || errors >= 0)) {
-		struct pollfd fds[] = {{.fd = in, .events = POLLOUT}, {.fd = out, .events = POLLIN},
-				       {.fd = errors, .events = POLLIN}};
+		struct pollfd fds[] = {
+			{.fd = in, .events = POLLOUT}, {.fd = out, .events = POLLIN}, {.fd = errors, .events = POLLIN}};
 		int n = poll(fds, 3, TICK_MS);
 
 		if (n == 0 && c->on_stderr)

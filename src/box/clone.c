@@ -307,7 +307,7 @@ static int make_in(const struct source *s, const struct slot *slot, int parent, 
 	dir = file_make_dirs(parent, tree_name, 0755, e);
 	if (dir < 0)
 		return dir;
-	dir = close_fd(dir);
+	(void)close_fd(take_fd(&dir));
 	r = fill_tree(s, name, tree, str_text(&head), e);
 	dir = file_open_beneath(parent, temp, O_RDONLY | O_DIRECTORY, 0);
 	if (r == 0 && dir < 0)

@@ -76,7 +76,7 @@ int hostgit_runv(struct hostgit *g, const struct strv *args, struct str *out, st
 	_cleanup_strv_ struct strv envp = STRV_INIT;
 	_cleanup_str_ struct str errors = STR_INIT;
 	_cleanup_str_ struct str text = STR_INIT;
-	_cleanup_free_ char *name = xasprintf("git %s", args->v[0]);
+	_cleanup_free_ char *name = xasprintf("git %s", args->n > 0 ? args->v[0] : "");
 	bool may_fail = g->may_fail;
 	struct spawn s = {.name = name,
 			  .dir = g->dir,

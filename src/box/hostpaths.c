@@ -83,6 +83,8 @@ int hostpaths_load(int slot_dir, struct hostpaths *ret, struct err **e)
 		char *end = strchr(line, '\n');
 		char *tab;
 
+		if (!end)
+			return damaged(e);
 		*end = '\0';
 		tab = strchr(line, '\t');
 		if (tab)
@@ -153,7 +155,9 @@ int hostpaths_store(int slot_dir, struct hostpaths *set, struct err **e)
 		const struct hostpath *p = &set->v[i];
 
 		if (strpbrk(p->source, "\t\n"))
-			return err_set(e, EINVAL, "'%s' has a tab or newline in its name: igloo cannot mount from there", p->source);
+			return err_set(e, EINVAL,
+				       "'%s' has a tab or newline in its name: igloo cannot mount from there",
+				       p->source);
 		str_adds(&text, p->path);
 		if (p->source != p->path)
 			str_addf(&text, "\t%s", p->source);

@@ -2,9 +2,9 @@
  *
  * A text file, `host-paths` in the slot: one path a line, sorted; a path whose files do not lie at the
  * same place on the host (a distribution's Nix made self-contained) has a tab and that place behind it.
- * The last line is 16 hex digits, the FNV-1a hash of those above: a set that is cut short would show empty folders for what
- * the slot's database calls valid. No box can write it. It is replaced whole, so its inode and size say which set a view
- * was made of. */
+ * The last line is 16 hex digits, the FNV-1a hash of those above: a set that is cut short would show empty folders for
+ * what the slot's database calls valid. No box can write it. It is replaced whole, so its inode and size say which set
+ * a view was made of. */
 #ifndef IGLOO_BOX_HOSTPATHS_H
 #define IGLOO_BOX_HOSTPATHS_H
 

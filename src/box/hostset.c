@@ -156,7 +156,8 @@ static int rebuild_database(struct nixbox *n, struct strv *gone, struct err **e)
 	int r = nixbox_run(n, dump_argv, 0, NULL, &all, NULL);
 
 	split_lines(&lines, &all);
-	/* A database that cannot be read, whatever a box did to it, is as good as empty: Nix builds anew what it lacks. */
+	/* A database that cannot be read, whatever a box did to it, is as good as empty: Nix builds anew what it lacks.
+	 */
 	if (r == 0 && split_entries(lines.v, lines.n, &entries, &count, NULL) == 0)
 		mark_gone(entries, count, gone);
 	for (size_t i = 0; i < count; i++)
@@ -191,7 +192,8 @@ int hostset_forget(struct nixbox *n, const struct strv *vanished, struct err **e
 	int r;
 
 	if (user) {
-		(void)err_set(e, EBUSY, "%s and %zu more store paths are gone from the host, and box '%s' still uses the slot",
+		(void)err_set(e, EBUSY,
+			      "%s and %zu more store paths are gone from the host, and box '%s' still uses the slot",
 			      vanished->v[0], vanished->n - 1, user);
 		return err_hint(e, "stop it first: igloo stop %s", user);
 	}
@@ -201,8 +203,8 @@ int hostset_forget(struct nixbox *n, const struct strv *vanished, struct err **e
 	strv_add_all(&gone, vanished->v);
 	strv_sort_unique(&gone);
 	hostpaths_remove(&set, &gone);
-	/* First out of the set, or no box could start to do the rest; killed in between, the next start finds the records
-	 * gone and resolves, which registers what it needs. */
+	/* First out of the set, or no box could start to do the rest; killed in between, the next start finds the
+	 * records gone and resolves, which registers what it needs. */
 	if (r == 0)
 		r = hostpaths_store(n->slot->dir, &set, e);
 	if (r == 0)

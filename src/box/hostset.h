@@ -14,12 +14,12 @@ int hostset_add(struct nixbox *n, const struct hostpath *paths, size_t count, co
 /* The same for the toolchain. */
 int hostset_add_tools(struct nixbox *n, struct err **e);
 
-/* Takes the vanished paths and all that refers to them out of the slot's database and set, and forgets its records. -EBUSY
- * while a box of the slot runs. */
+/* Takes the vanished paths and all that refers to them out of the slot's database and set, and forgets its records.
+ * -EBUSY while a box of the slot runs. */
 int hostset_forget(struct nixbox *n, const struct strv *vanished, struct err **e);
 
-/* What a slot whose set or database is damaged can be without: the records, Nix's database and the set go; its store's paths are built,
- * fetched or mounted anew. The caller holds the resolve lock. */
+/* What a slot whose set or database is damaged can be without: the records, Nix's database and the set go; its store's
+ * paths are built, fetched or mounted anew. The caller holds the resolve lock. */
 int hostset_reset(struct slot *slot, struct err **e);
 
 /* Makes `paths` roots inside the slot, as gcroots/igloo/<base name>: a garbage collection in a box otherwise takes the

@@ -22,10 +22,10 @@
 struct kind_box {
 	const struct box_spec *spec;
 	struct slot *slot;
-	int cgroup;  /* in: descriptor of a cgroup v2 to start in, -1: none */
-	int link;    /* out: the guest's connection; whoever takes it sets it to -1 */
-	int pidfd;   /* out: of the process whose end is the box's end; -1 where the kernel has none */
-	pid_t pid;   /* out: the same, 0 before start; a child of the supervisor */
+	int cgroup; /* in: descriptor of a cgroup v2 to start in, -1: none */
+	int link;   /* out: the guest's connection; whoever takes it sets it to -1 */
+	int pidfd;  /* out: of the process whose end is the box's end; -1 where the kernel has none */
+	pid_t pid;  /* out: the same, 0 before start; a child of the supervisor */
 };
 
 struct kind {

@@ -80,8 +80,8 @@ static void on_stderr(void *arg, const char *bytes, size_t n)
 
 void nixbox_env(const struct toolchain *tools, struct strv *env)
 {
-	static const char *const passed[] = {"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY",
-					     "NO_PROXY",   "all_proxy",	  "ALL_PROXY"};
+	static const char *const passed[] = {"http_proxy",  "https_proxy", "no_proxy",  "HTTP_PROXY",
+					     "HTTPS_PROXY", "NO_PROXY",    "all_proxy", "ALL_PROXY"};
 
 	strv_addf(env, "PATH=%s:%s", tools->nix_bin, tools->git_bin);
 	strv_add(env, "HOME=" BOX_HOME);
@@ -136,6 +136,8 @@ static int nix_failed(struct nixbox *n, char *const *argv, int status, struct er
 	int r;
 
 	nixlog_add_failure(n->log, &words);
+	while (words.len > 0 && words.p[words.len - 1] == '\n')
+		words.p[--words.len] = '\0';
 	if (words.len > 0)
 		r = err_set(e, EBADE, "%s", str_starts(words.p, "error: ") ? words.p + 7 : words.p);
 	else if (WIFSIGNALED(status))

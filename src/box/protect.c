@@ -347,9 +347,10 @@ void protect_sweep(const struct source *source)
 		_cleanup_free_ char *path = base ? xasprintf("%s/%s", base, protect_rules[i].path) : NULL;
 		_cleanup_free_ char *below = xasprintf("%s/%s", source->flake_dir, protect_rules[i].path);
 
-		if (path)
-			heldset_note(&p->held, path, protect_rules[i].flags);
-		if (protect_rules[i].base == RULE_WORKSPACE && strcmp(source->flake_dir, source->repo_dir) != 0)
+		if (!path)
+			continue;
+		heldset_note(&p->held, path, protect_rules[i].flags);
+		if (protect_rules[i].base == RULE_WORKSPACE && strcmp(source->flake_dir, base) != 0)
 			heldset_note(&p->held, below, protect_rules[i].flags);
 	}
 }

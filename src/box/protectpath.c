@@ -80,6 +80,19 @@ static int mark(int dir, const char *name)
 	return utimensat(dir, name, at, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
+/* Never over what is there. Not every file system can (EINVAL: NFS, 9p); a second name does the same. */
+static int rename_new(int dir, const char *from, const char *to)
+{
+	if (renameat2(dir, from, dir, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	if (linkat(dir, from, dir, to, 0) < 0)
+		return -errno;
+	(void)unlinkat(dir, from, 0);
+	return 0;
+}
+
 /* A file comes into being with its text and its mark: git must not read half of it. */
 static int make_file(const struct held *h)
 {
@@ -95,8 +108,8 @@ static int make_file(const struct held *h)
 	}
 	if (r == 0 && futimens(fd, at) < 0)
 		r = -errno;
-	if (r == 0 && renameat2(h->dir, temp, h->dir, h->name, RENAME_NOREPLACE) < 0)
-		r = -errno;
+	if (r == 0)
+		r = rename_new(h->dir, temp, h->name);
 	if (r < 0 && fd >= 0)
 		(void)unlinkat(h->dir, temp, 0);
 	return r == -EEXIST ? 0 : r;

@@ -20,75 +20,75 @@ enum rule_flags {
 
 struct rule {
 	const char *name; /* for --unprotect */
-	enum rule_base base;
 	const char *path;
+	enum rule_base base;
 	unsigned flags;
 };
 
 static const struct rule protect_rules[] = {
 	/* core.fsmonitor, core.pager, core.sshCommand, filters, aliases: any git command runs them. */
-	{"git-config", RULE_COMMON, "config", RULE_HOLD | RULE_FILE},
-	{"git-config", RULE_GIT, "config.worktree", RULE_HOLD | RULE_FILE},
+	{"git-config", "config", RULE_COMMON, RULE_HOLD | RULE_FILE},
+	{"git-config", "config.worktree", RULE_GIT, RULE_HOLD | RULE_FILE},
 	/* Says where the configuration is read from. */
-	{"git-config", RULE_GIT, "commondir", RULE_HOLD | RULE_COMMONDIR},
-	{"git-hooks", RULE_COMMON, "hooks", RULE_HOLD | RULE_LINKS},
+	{"git-config", "commondir", RULE_GIT, RULE_HOLD | RULE_COMMONDIR},
+	{"git-hooks", "hooks", RULE_COMMON, RULE_HOLD | RULE_LINKS},
 	/* husky's hooks, named by a core.hooksPath below it. */
-	{"git-hooks", RULE_WORKSPACE, ".husky", RULE_LINKS},
+	{"git-hooks", ".husky", RULE_WORKSPACE, RULE_LINKS},
 	/* What hooks that the user has installed run at the next commit. */
-	{"git-hooks", RULE_WORKSPACE, ".pre-commit-config.yaml", 0},
-	{"git-hooks", RULE_WORKSPACE, ".pre-commit-config.yml", 0},
-	{"git-hooks", RULE_WORKSPACE, "lefthook.yml", 0},
-	{"git-hooks", RULE_WORKSPACE, ".lefthook.yml", 0},
-	{"git-hooks", RULE_WORKSPACE, ".overcommit.yml", 0},
+	{"git-hooks", ".pre-commit-config.yaml", RULE_WORKSPACE, 0},
+	{"git-hooks", ".pre-commit-config.yml", RULE_WORKSPACE, 0},
+	{"git-hooks", "lefthook.yml", RULE_WORKSPACE, 0},
+	{"git-hooks", ".lefthook.yml", RULE_WORKSPACE, 0},
+	{"git-hooks", ".overcommit.yml", RULE_WORKSPACE, 0},
 	/* Submodules' git folders: `git status` at the top runs git in each. */
-	{"git-modules", RULE_COMMON, "modules", RULE_HOLD},
+	{"git-modules", "modules", RULE_COMMON, RULE_HOLD},
 	/* Sourced at `cd`. direnv asks before a new .envrc, but not before what an allowed one sources: nix-direnv's
 	 * cached profile in .direnv, devenv's, .envrc.local. */
-	{"envrc", RULE_WORKSPACE, ".envrc", RULE_HOLD},
-	{"envrc", RULE_WORKSPACE, ".direnv", RULE_HOLD},
-	{"envrc", RULE_WORKSPACE, ".envrc.local", RULE_HOLD | RULE_GROUP},
-	{"envrc", RULE_WORKSPACE, ".envrc.private", RULE_HOLD | RULE_GROUP},
-	{"envrc", RULE_WORKSPACE, ".devenv", 0},
+	{"envrc", ".envrc", RULE_WORKSPACE, RULE_HOLD},
+	{"envrc", ".direnv", RULE_WORKSPACE, RULE_HOLD},
+	{"envrc", ".envrc.local", RULE_WORKSPACE, RULE_HOLD | RULE_GROUP},
+	{"envrc", ".envrc.private", RULE_WORKSPACE, RULE_HOLD | RULE_GROUP},
+	{"envrc", ".devenv", RULE_WORKSPACE, 0},
 	/* mise trusts the folder, not the text; hooks and environment take effect at `cd`. */
-	{"mise", RULE_WORKSPACE, "mise.toml", RULE_HOLD | RULE_GROUP},
-	{"mise", RULE_WORKSPACE, ".mise.toml", RULE_HOLD | RULE_GROUP},
-	{"mise", RULE_WORKSPACE, "mise.local.toml", RULE_HOLD | RULE_GROUP},
-	{"mise", RULE_WORKSPACE, ".mise.local.toml", RULE_HOLD | RULE_GROUP},
-	{"mise", RULE_WORKSPACE, "mise", 0},
-	{"mise", RULE_WORKSPACE, ".mise", 0},
+	{"mise", "mise.toml", RULE_WORKSPACE, RULE_HOLD | RULE_GROUP},
+	{"mise", ".mise.toml", RULE_WORKSPACE, RULE_HOLD | RULE_GROUP},
+	{"mise", "mise.local.toml", RULE_WORKSPACE, RULE_HOLD | RULE_GROUP},
+	{"mise", ".mise.local.toml", RULE_WORKSPACE, RULE_HOLD | RULE_GROUP},
+	{"mise", "mise", RULE_WORKSPACE, 0},
+	{"mise", ".mise", RULE_WORKSPACE, 0},
 	/* Tasks at opening a folder, paths of language servers and interpreters. */
-	{"editor", RULE_WORKSPACE, ".vscode", RULE_HOLD},
-	{"editor", RULE_WORKSPACE, ".idea", RULE_HOLD},
-	{"editor", RULE_WORKSPACE, ".zed", RULE_HOLD},
-	{"editor", RULE_WORKSPACE, ".exrc", RULE_HOLD},
-	{"editor", RULE_WORKSPACE, ".nvimrc", RULE_HOLD},
-	{"editor", RULE_WORKSPACE, ".nvim.lua", RULE_HOLD},
-	{"editor", RULE_WORKSPACE, ".vimrc", 0},
-	{"editor", RULE_WORKSPACE, ".lvimrc", 0},
-	{"editor", RULE_WORKSPACE, ".dir-locals.el", RULE_HOLD},
-	{"editor", RULE_WORKSPACE, ".dir-locals-2.el", RULE_HOLD | RULE_GROUP},
-	{"editor", RULE_WORKSPACE, ".helix", 0},
-	{"editor", RULE_WORKSPACE, ".fleet", 0},
-	{"editor", RULE_WORKSPACE, ".devcontainer", RULE_HOLD},
-	{"editor", RULE_WORKSPACE, ".devcontainer.json", 0},
+	{"editor", ".vscode", RULE_WORKSPACE, RULE_HOLD},
+	{"editor", ".idea", RULE_WORKSPACE, RULE_HOLD},
+	{"editor", ".zed", RULE_WORKSPACE, RULE_HOLD},
+	{"editor", ".exrc", RULE_WORKSPACE, RULE_HOLD},
+	{"editor", ".nvimrc", RULE_WORKSPACE, RULE_HOLD},
+	{"editor", ".nvim.lua", RULE_WORKSPACE, RULE_HOLD},
+	{"editor", ".vimrc", RULE_WORKSPACE, 0},
+	{"editor", ".lvimrc", RULE_WORKSPACE, 0},
+	{"editor", ".dir-locals.el", RULE_WORKSPACE, RULE_HOLD},
+	{"editor", ".dir-locals-2.el", RULE_WORKSPACE, RULE_HOLD | RULE_GROUP},
+	{"editor", ".helix", RULE_WORKSPACE, 0},
+	{"editor", ".fleet", RULE_WORKSPACE, 0},
+	{"editor", ".devcontainer", RULE_WORKSPACE, RULE_HOLD},
+	{"editor", ".devcontainer.json", RULE_WORKSPACE, 0},
 	/* Hooks and servers that an agent on the host starts by itself. */
-	{"agent", RULE_WORKSPACE, ".claude", RULE_HOLD},
-	{"agent", RULE_WORKSPACE, ".cursor", RULE_HOLD},
-	{"agent", RULE_WORKSPACE, ".codex", 0},
-	{"agent", RULE_WORKSPACE, ".gemini", 0},
-	{"agent", RULE_WORKSPACE, ".opencode", 0},
-	{"agent", RULE_WORKSPACE, ".mcp.json", 0},
-	{"agent", RULE_WORKSPACE, "opencode.json", 0},
+	{"agent", ".claude", RULE_WORKSPACE, RULE_HOLD},
+	{"agent", ".cursor", RULE_WORKSPACE, RULE_HOLD},
+	{"agent", ".codex", RULE_WORKSPACE, 0},
+	{"agent", ".gemini", RULE_WORKSPACE, 0},
+	{"agent", ".opencode", RULE_WORKSPACE, 0},
+	{"agent", ".mcp.json", RULE_WORKSPACE, 0},
+	{"agent", "opencode.json", RULE_WORKSPACE, 0},
 	/* Runs elsewhere, with that place's secrets, after a push. A new file shows in `git status`. */
-	{"ci", RULE_WORKSPACE, ".github/workflows", 0},
-	{"ci", RULE_WORKSPACE, ".github/actions", 0},
-	{"ci", RULE_WORKSPACE, ".forgejo/workflows", 0},
-	{"ci", RULE_WORKSPACE, ".gitea/workflows", 0},
-	{"ci", RULE_WORKSPACE, ".gitlab-ci.yml", 0},
-	{"ci", RULE_WORKSPACE, ".circleci", 0},
-	{"ci", RULE_WORKSPACE, ".buildkite", 0},
-	{"ci", RULE_WORKSPACE, "Jenkinsfile", 0},
-	{"ci", RULE_WORKSPACE, "azure-pipelines.yml", 0},
+	{"ci", ".github/workflows", RULE_WORKSPACE, 0},
+	{"ci", ".github/actions", RULE_WORKSPACE, 0},
+	{"ci", ".forgejo/workflows", RULE_WORKSPACE, 0},
+	{"ci", ".gitea/workflows", RULE_WORKSPACE, 0},
+	{"ci", ".gitlab-ci.yml", RULE_WORKSPACE, 0},
+	{"ci", ".circleci", RULE_WORKSPACE, 0},
+	{"ci", ".buildkite", RULE_WORKSPACE, 0},
+	{"ci", "Jenkinsfile", RULE_WORKSPACE, 0},
+	{"ci", "azure-pipelines.yml", RULE_WORKSPACE, 0},
 };
 
 #endif

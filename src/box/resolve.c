@@ -47,6 +47,10 @@ static void resolve_nix(struct strv *argv, const char *verb)
 	strv_add(argv, "nix");
 	strv_add(argv, "--log-format");
 	strv_add(argv, "internal-json");
+	/* The record is our cache; Nix's own would only tell worse what failed before. */
+	strv_add(argv, "--option");
+	strv_add(argv, "eval-cache");
+	strv_add(argv, "false");
 	strv_add(argv, verb);
 }
 
@@ -99,10 +103,13 @@ static int explain_missing(struct resolve *r, struct err **e)
 		return err_hint(e, "it has: %s; choose one with --shell NAME", str_text(&names));
 	}
 	if (attribute_names(r, packages, &names) == 0) {
-		(void)err_set(e, ENOENT, "the flake has packages (%s) but no dev shell for %s", str_text(&names), platform);
-		return err_hint(e, "an environment is declared by devShells.%s.default, for example with mkShell { inputsFrom = "
-				   "[ … ]; }",
-				platform);
+		(void)err_set(e, ENOENT, "the flake has packages (%s) but no dev shell for %s", str_text(&names),
+			      platform);
+		return err_hint(
+			e,
+			"an environment is declared by devShells.%s.default, for example with mkShell { inputsFrom = "
+			"[ … ]; }",
+			platform);
 	}
 	(void)err_set(e, ENOENT, "the flake in '%s' has no devShells.%s", r->q->source->flake_dir, platform);
 	return err_hint(e, "add: devShells.%s.default = pkgs.mkShell { packages = [ … ]; };", platform);
@@ -164,7 +171,8 @@ static int read_closure(struct resolve *r, const struct strv *argv, struct strv 
 	strv_split(&paths, str_text(&output), '\n');
 	for (size_t i = 0; i < paths.n; i++)
 		if (!storepath_ok(paths.v[i]))
-			return err_set(e, EBADMSG, "Nix in the box named a closure with something else than store paths");
+			return err_set(e, EBADMSG,
+				       "Nix in the box named a closure with something else than store paths");
 	if (paths.n == 0)
 		return err_set(e, EBADMSG, "Nix in the box named no closure");
 	*ret_root = xstrdup(paths.v[paths.n - 1]);
@@ -220,7 +228,8 @@ static void find_interactive(struct resolve *r, struct devenv *env, struct strv 
 		k = read_closure(r, &query, closure, ret, &e);
 	if (k < 0) {
 		log_verbose("no bashInteractive in the flake's nixpkgs input: %s", e ? err_message(e) : "");
-		*ret = env->bash ? xasprintf("%.*s", (int)(strlen(env->bash) - strlen("/bin/bash")), env->bash) : xstrdup("");
+		*ret = env->bash ? xasprintf("%.*s", (int)(strlen(env->bash) - strlen("/bin/bash")), env->bash)
+				 : xstrdup("");
 	}
 }
 
@@ -230,8 +239,8 @@ static void find_interactive(struct resolve *r, struct devenv *env, struct strv 
 static void add_tools_to_path(struct resolve *r, struct devenv *env)
 {
 	const char *path = strv_env_get(&env->env, "PATH");
-	_cleanup_free_ char *longer =
-		xasprintf("%s%s%s:%s", path ? path : "", str_has(path) ? ":" : "", r->tools.nix_bin, r->tools.git_bin);
+	_cleanup_free_ char *longer = xasprintf("%s%s%s:%s", path ? path : "", str_has(path) ? ":" : "",
+						r->tools.nix_bin, r->tools.git_bin);
 
 	strv_env_set(&env->env, "PATH", longer);
 }

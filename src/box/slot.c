@@ -29,8 +29,10 @@ static char *slot_make_id(const char *repository, const char *name)
 	_cleanup_str_ struct str id = STR_INIT;
 
 	for (const char *p = base; *p && id.len < 40; p++) {
-		char c = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
+		char c = *p;
 
+		if (c >= 'A' && c <= 'Z')
+			c = (char)(c - 'A' + 'a');
 		if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (id.len > 0 && (c == '_' || c == '-')))
 			str_addc(&id, c);
 		else if (id.len > 0 && id.p[id.len - 1] != '-')

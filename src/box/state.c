@@ -23,12 +23,13 @@ static const char *mode_name(const struct box_spec *spec)
  * only. */
 static json_t *text(const char *s)
 {
+	const char *bytes = s ? s : "";
 	_cleanup_str_ struct str printable = STR_INIT;
-	json_t *j = json_string(s ? s : "");
+	json_t *j = json_string(bytes);
 
 	if (j)
 		return j;
-	str_add_printable(&printable, s, strlen(s), false);
+	str_add_printable(&printable, bytes, strlen(bytes), false);
 	return json_string(str_text(&printable));
 }
 
@@ -74,9 +75,10 @@ int state_write(struct box *box, int exit_code, struct err **e)
 	(void)json_object_set_new(j, "shares", shares_json(spec));
 	(void)json_object_set_new(j, "protected", pins_json(spec));
 	(void)json_object_set_new(j, "limits",
-				  json_pack("{s:I, s:I, s:I, s:I}", "cpuMilli", (json_int_t)spec->limits.cpu_milli, "memory",
-					    (json_int_t)spec->limits.memory, "pids", (json_int_t)spec->limits.pids,
-					    "timeoutMs", (json_int_t)spec->limits.timeout_ms));
+				  json_pack("{s:I, s:I, s:I, s:I}", "cpuMilli", (json_int_t)spec->limits.cpu_milli,
+					    "memory", (json_int_t)spec->limits.memory, "pids",
+					    (json_int_t)spec->limits.pids, "timeoutMs",
+					    (json_int_t)spec->limits.timeout_ms));
 	if (exit_code >= 0)
 		(void)json_object_set_new(j, "exitCode", json_integer(exit_code));
 	json_add_sorted(&bytes, j);

@@ -49,12 +49,11 @@ static int parse_keys(struct session *s, const char *text, struct err **e)
 	strv_split(&words, text, ',');
 	for (size_t i = 0; i < words.n; i++) {
 		const char *w = words.v[i];
-		const char *c = str_starts(w, "ctrl-") ? w + 5 : NULL;
+		const bool ctrl = str_starts(w, "ctrl-") && strlen(w) == 6;
 		_cleanup_str_ struct str shown = STR_INIT;
 
-		if (s->n_keys < KEYS_MAX && c && strlen(c) == 1 &&
-		    ((*c >= 'a' && *c <= 'z') || strchr("@[\\]^_", *c))) {
-			s->keys[s->n_keys++] = (char)(*c & 0x1f);
+		if (s->n_keys < KEYS_MAX && ctrl && ((w[5] >= 'a' && w[5] <= 'z') || strchr("@[\\]^_", w[5]))) {
+			s->keys[s->n_keys++] = (char)(w[5] & 0x1f);
 		} else if (s->n_keys < KEYS_MAX && strlen(w) == 1) {
 			s->keys[s->n_keys++] = *w;
 		} else {

@@ -24,7 +24,7 @@ _Static_assert(ARRAY_SIZE(scripts) + 1 == ARRAY_SIZE(shells), "every script can 
 void complete_add_id(struct str *s, const char *name)
 {
 	for (; *name; name++)
-		str_addc(s, *name == ' ' || *name == '-' ? '_' : *name);
+		str_addc(s, (char)(*name == ' ' || *name == '-' ? '_' : *name));
 }
 
 void complete_words(const char *family, void (*each)(const char *word, const char *summary, void *data), void *data)

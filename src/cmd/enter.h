@@ -23,9 +23,9 @@ struct enter {
 };
 
 /* Fills in everything; enter_release() it in either case. */
-int enter_prepare(const struct box_options *o, bool interactive, struct enter *ret, struct err **e);
+int enter_prepare(const struct box_options *o, bool interactive, struct enter *in, struct err **e);
 /* The repository and slot alone, for `igloo env`. */
-int enter_repository(const struct box_options *o, struct enter *ret, struct err **e);
+int enter_repository(const struct box_options *o, struct enter *in, struct err **e);
 int enter_environment(const struct box_options *o, bool refresh, bool interactive, struct enter *in, struct strv *why, struct err **e);
 void enter_release(struct enter *in);
 

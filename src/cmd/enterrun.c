@@ -157,7 +157,7 @@ static void tell_started(void *user)
 static void ATTR_NORETURN supervise_detached(struct enter *in, char *const *shown, struct exec *x, int report)
 {
 	_cleanup_err_ struct err *e = NULL;
-	struct supervise_result result;
+	struct supervise_result result = {0};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int r;
 
@@ -222,7 +222,7 @@ int enter_run(struct enter *in, const struct box_options *o, bool json, char *co
 	      int *ret_code, int *ret_signal, struct err **e)
 {
 	struct exec x = {.uid = BOX_UID, .gid = BOX_GID, .cwd = in->cwd, .argv = argv->v, .env = in->env.v};
-	struct supervise_result result;
+	struct supervise_result result = {0};
 	int r;
 
 	*ret_code = *ret_signal = 0;

@@ -29,12 +29,17 @@ static int64_t process_age(pid_t pid)
 	struct timespec now;
 	unsigned long long start;
 	const char *p;
+	char *end;
 
 	if (pid <= 0 || fd < 0 || fd_read_all(fd, 8192, &text, NULL) < 0)
 		return -1;
 	p = strrchr(str_text(&text), ')');
-	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-			 &start) != 1)
+	for (int field = 2; p && field < 22; field++)
+		p = strchr(p + 1, ' ');
+	if (!p)
+		return -1;
+	start = strtoull(p + 1, &end, 10);
+	if (end == p + 1)
 		return -1;
 	(void)clock_gettime(CLOCK_BOOTTIME, &now);
 	return (int64_t)now.tv_sec - (int64_t)(start / (unsigned long long)sysconf(_SC_CLK_TCK));

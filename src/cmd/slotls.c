@@ -104,8 +104,11 @@ static void add_text(struct str *s, const struct row *rows, size_t n, bool with_
 static json_t *path_json(const char *path)
 {
 	_cleanup_str_ struct str printable = STR_INIT;
-	json_t *j = path ? json_string(path) : json_null();
+	json_t *j;
 
+	if (!path)
+		return json_null();
+	j = json_string(path);
 	if (j)
 		return j;
 	str_add_printable(&printable, path, strlen(path), false);

@@ -78,7 +78,7 @@ static int run(struct invocation *inv, struct err **e)
 		if (strv_has(&removed, inv->argv[i]))
 			continue;
 		r = open_slot(inv->argv[i], &slot, e);
-		if (r < 0)
+		if (r != 0)
 			break;
 		yes = o->yes ? 1 : confirm(slot, e);
 		if (yes > 0)

@@ -125,6 +125,8 @@ void table_show(const struct table *t, unsigned width, struct str *to)
 {
 	unsigned widths[TABLE_COLUMNS_MAX];
 
+	if (t->n == 0)
+		return;
 	for (size_t i = 0; i < t->n; i++)
 		widths[i] = text_width(t->columns[i].title);
 	for (size_t i = 0; i < t->cells.n; i++) {

@@ -226,7 +226,7 @@ int bundle_finish(struct bundle *b, struct err **e)
 		r = fd_write_all(fd, b->environment.p, b->environment.len);
 		if (r < 0)
 			return err_errno(e, -r, "cannot write 'environment'");
-		fd = close_fd(fd);
+		(void)close_fd(take_fd(&fd));
 	}
 	self = openat(b->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r = self < 0 ? -errno : canonicalise(self, DEPTH_MAX);

@@ -72,6 +72,7 @@ static int parse_string(struct parser *s, bool escapes, const char **ret)
 	char *to = s->to;
 	int r = expect(s, "\"");
 
+	*ret = "";
 	if (r < 0)
 		return r;
 	for (;;) {
@@ -347,7 +348,7 @@ static void add_escaped(struct str *to, const char *text)
 		if (c == '\0')
 			break;
 		str_addc(to, '\\');
-		str_addc(to, c == '\n' ? 'n' : c == '\r' ? 'r' : c == '\t' ? 't' : c);
+		str_addc(to, (char)(c == '\n' ? 'n' : c == '\r' ? 'r' : c == '\t' ? 't' : c));
 		text += n + 1;
 	}
 	str_addc(to, '"');

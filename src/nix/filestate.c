@@ -107,7 +107,7 @@ static int read_link(int dirfd, const char *name, struct digest *d, struct files
 		     struct err **e)
 {
 	char target[PATH_MAX];
-	struct filestate after;
+	struct filestate after = {0};
 	ssize_t n = readlinkat(dirfd, name, target, sizeof(target));
 	int r;
 

@@ -55,11 +55,12 @@ static const char *why_not(void)
 {
 	const char *remote = getenv("NIX_REMOTE");
 	const char *store_dir = getenv("NIX_STORE_DIR");
+	const char *state_dir = getenv("NIX_STATE_DIR");
 	const char *socket_path = getenv("NIX_DAEMON_SOCKET_PATH");
 
 	if (str_has(store_dir) && strcmp(store_dir, STOREPATH_DIR) != 0)
 		return "NIX_STORE_DIR names another store";
-	if (str_has(getenv("NIX_STATE_DIR")) && strcmp(getenv("NIX_STATE_DIR"), STATE_DIR) != 0)
+	if (str_has(state_dir) && strcmp(state_dir, STATE_DIR) != 0)
 		return "NIX_STATE_DIR names another store";
 	if (!str_has(socket_path))
 		socket_path = DAEMON_SOCKET;

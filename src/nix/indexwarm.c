@@ -147,12 +147,16 @@ static void explain_entries(const struct indexfile *old, const struct indexfile 
 	uint32_t i = 0;
 	uint32_t k = 0;
 
-	while (i < old->h.n_entries || k < now->h.n_entries) {
+	for (;;) {
 		const struct indexfile_entry *a = i < old->h.n_entries ? &old->entries[i] : NULL;
 		const struct indexfile_entry *b = k < now->h.n_entries ? &now->entries[k] : NULL;
-		int c = !a ? 1 : !b ? -1 : indexfile_compare(old->blob, a, now->blob, b);
-		const char *why = c == 0 ? difference(&a->state, &b->state) : c < 0 ? "removed" : "added";
+		const char *why;
+		int c;
 
+		if (!a && !b)
+			break;
+		c = !a ? 1 : !b ? -1 : indexfile_compare(old->blob, a, now->blob, b);
+		why = c == 0 ? difference(&a->state, &b->state) : c < 0 ? "removed" : "added";
 		i += c <= 0;
 		k += c >= 0;
 		if (c != 0 && (c < 0 ? a : b)->state.type == '-')

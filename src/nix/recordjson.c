@@ -27,9 +27,10 @@ static json_t *lossy_text(const char *text)
 
 static json_t *text(const char *t)
 {
-	json_t *j = json_string(t ? t : "");
+	const char *bytes = t ? t : "";
+	json_t *j = json_string(bytes);
 
-	return j ? j : lossy_text(t);
+	return j ? j : lossy_text(bytes);
 }
 
 static json_t *text_or_null(const char *t)

@@ -104,9 +104,9 @@ int source_git_dirs(const char *work_dir, char **ret_git_dir, char **ret_common_
 	if (S_ISREG(st.st_mode)) {
 		_cleanup_free_ char *named = NULL;
 
-		if (read_line(dot_git, &line) < 0 || !str_starts(line.p, "gitdir: ") || line.len == 8)
+		if (read_line(dot_git, &line) < 0 || !str_starts(str_text(&line), "gitdir: ") || line.len == 8)
 			return not_a_repository(dot_git, "it is a file without 'gitdir: PATH'", e);
-		named = join(work_dir, line.p + 8);
+		named = join(work_dir, str_text(&line) + 8);
 		git_dir = realpath(named, NULL);
 	} else if (S_ISDIR(st.st_mode)) {
 		git_dir = realpath(dot_git, NULL);
@@ -122,7 +122,7 @@ int source_git_dirs(const char *work_dir, char **ret_git_dir, char **ret_common_
 	commondir_file = join(git_dir, "commondir");
 	r = read_line(commondir_file, &line);
 	if (r == 0) {
-		_cleanup_free_ char *named = join(git_dir, line.p);
+		_cleanup_free_ char *named = join(git_dir, str_text(&line));
 
 		common_dir = realpath(named, NULL);
 		if (!common_dir)
@@ -221,7 +221,7 @@ static int check_claim(const char *work_dir, const char *git_dir, const char *co
 	if (lstat(dot_git, &st) == 0 && S_ISREG(st.st_mode)) {
 		if (strlen(worktrees) == (size_t)(name - git_dir) &&
 		    strncmp(worktrees, git_dir, strlen(worktrees)) == 0 && read_line(back, &line) == 0 &&
-		    means(git_dir, line.p, dot_git))
+		    means(git_dir, str_text(&line), dot_git))
 			return 0;
 		if (strcmp(git_dir, common_dir) == 0 && names_work_tree(git_dir, work_dir))
 			return 0;
@@ -233,11 +233,11 @@ static int check_claim(const char *work_dir, const char *git_dir, const char *co
 		(void)err_set(e, EPERM,
 			      "'%s' leads to '%s', which does not name this folder back: it may be another project's",
 			      shown, other);
-		return err_hint(
-			e,
-			"if it is this project's: git --git-dir '%s' config core.worktree FOLDER; for a worktree: git "
-			"worktree repair",
-			other);
+		(void)err_hint(e,
+			       "if it is this project's: git --git-dir '%s' config core.worktree FOLDER; for a worktree: "
+			       "git worktree repair",
+			       other);
+		return -EPERM;
 	}
 }
 
@@ -276,7 +276,7 @@ int source_find(const char *start_dir, struct source *ret, struct err **e)
 			return r;
 	}
 	*ret = s;
-	s = (struct source){0};
+	memset(&s, 0, sizeof(s));
 	return 0;
 }
 

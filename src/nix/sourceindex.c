@@ -301,7 +301,7 @@ static int rebuild(struct rebuild *rb, int cache_dirfd, const char *cache_name, 
 		   struct sourceindex *x, struct err **e)
 {
 	_cleanup_str_ struct str bytes = STR_INIT;
-	struct indexfile f;
+	struct indexfile f = {0};
 	int r = rb->src->is_git ? list_git(rb, e) : indexbuild_walk(&rb->b, rb->rootfd, e);
 
 	if (r == 0)
@@ -314,7 +314,7 @@ static int rebuild(struct rebuild *rb, int cache_dirfd, const char *cache_name, 
 		return r;
 	indexwarm_explain(rb->old, &f, &x->changed);
 	r = indexfile_write(&f, &bytes);
-	if (r == 0 && bytes.len == old_bytes->len && memcmp(bytes.p, old_bytes->p, bytes.len) == 0)
+	if (r == 0 && old_bytes->p && bytes.len == old_bytes->len && memcmp(bytes.p, old_bytes->p, bytes.len) == 0)
 		log_debug("source index: nothing new to write");
 	else if (r == 0)
 		r = file_replace(cache_dirfd, cache_name, bytes.p, bytes.len, 0600, false, NULL);

@@ -78,8 +78,8 @@ bool cgroup_wants(const struct cgroup_limits *limits, enum cgroup_controller c);
 /* Microseconds of which the processes get cpu_milli thousandths: the usual 100 ms, or 1 s where that would
  * be a quota below the kernel's least, 1 ms (sched-bwc.rst). */
 uint64_t cgroup_cpu_period(const struct cgroup_limits *limits);
-/* Opens the folder `below` the mount point, through no link. Descriptor or -errno. */
-int cgroup_open(const struct cgroup_host *host, const struct cgroup_mount *m, const char *below);
+/* Opens the folder `path` below the mount point, through no link. Descriptor or -errno. */
+int cgroup_open(const struct cgroup_host *host, const struct cgroup_mount *m, const char *path);
 /* The path of that folder for messages, printable. The caller frees. */
 char *cgroup_path(const struct cgroup_mount *m, const char *below);
 /* May this process make folders in it and move processes into those? */

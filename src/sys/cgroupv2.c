@@ -176,7 +176,7 @@ static int v2_place(const struct cgroup_host *host, const struct cgroup_limits *
 {
 	int r = find_place(host, ret);
 
-	if (r < 0)
+	if (r < 0 || !ret->path)
 		return refuse(host, -r, e);
 	return cgroup_has_controllers(ret->base, ret->path, limits, e);
 }

@@ -68,7 +68,7 @@ int fd_send(int sock, const void *bytes, size_t n, const int *fds, size_t nfds)
 			memset(&control, 0, sizeof(control));
 			msg.msg_control = control.buf;
 			msg.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
-			c = CMSG_FIRSTHDR(&msg);
+			c = &control.align; /* CMSG_FIRSTHDR(), never NULL */
 			c->cmsg_level = SOL_SOCKET;
 			c->cmsg_type = SCM_RIGHTS;
 			c->cmsg_len = CMSG_LEN(sizeof(int) * nfds);

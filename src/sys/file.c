@@ -194,7 +194,8 @@ int file_replace(int dirfd, const char *path, const void *bytes, size_t n, mode_
 
 	if (dir < 0)
 		return err_errno(e, -dir, "cannot open the folder of '%s'", path);
-	/* The pid keeps two processes apart; a leftover of a killed one is replaced (O_TRUNC) or swept with its folder. */
+	/* The pid keeps two processes apart; a leftover of a killed one is replaced (O_TRUNC) or swept with its folder.
+	 */
 	temp = xasprintf(".%.200s.%d.%u.tmp", name, (int)getpid(), counter++);
 	fd = openat(dir, temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
 	if (fd < 0)
@@ -254,7 +255,8 @@ static int remove_entries(int dir, const char *keep, dev_t dev, int depth)
 	while ((errno = 0, ent = readdir(d))) {
 		int k;
 
-		if (strcmp(ent->d_name, ".") == 0 || strcmp(ent->d_name, "..") == 0 || (keep && strcmp(ent->d_name, keep) == 0))
+		if (strcmp(ent->d_name, ".") == 0 || strcmp(ent->d_name, "..") == 0 ||
+		    (keep && strcmp(ent->d_name, keep) == 0))
 			continue;
 		k = remove_below(dir, ent->d_name, dev, depth + 1);
 		if (k < 0 && r == 0)
@@ -346,8 +348,8 @@ int file_lock(int dirfd, const char *path, bool shared, bool wait, struct err **
 
 	for (;;) {
 		_cleanup_close_ int fd = file_open_beneath(dirfd, path, O_RDWR | O_CREAT, 0600);
-		struct stat held;
-		struct stat named;
+		struct stat held = {0};
+		struct stat named = {0};
 
 		if (fd < 0)
 			return err_errno(e, -fd, "cannot open lock '%s'", path);

@@ -43,8 +43,8 @@ int file_remove_tree(int dirfd, const char *path, struct err **e);
 int file_lock(int dirfd, const char *path, bool shared, bool wait, struct err **e);
 /* Is the open file or folder (still) the one of that name? */
 bool file_is_named(int fd, int dirfd, const char *name);
-/* Removes a folder (`name` in dirfd, open as `dir`) by whoever holds the lock `lock` in it: the lock goes last, so that who
- * makes another just then gets either a folder that is gone (-ENOENT) or one that is empty and stays. */
+/* Removes a folder (`name` in dirfd, open as `dir`) by whoever holds the lock `lock` in it: the lock goes last, so that
+ * who makes another just then gets either a folder that is gone (-ENOENT) or one that is empty and stays. */
 int file_remove_locked(int dirfd, const char *name, int dir);
 /* Removes what file_replace() left in the folder when it was killed, an hour ago or more. */
 void file_sweep_temporary(int at, const char *path);

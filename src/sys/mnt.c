@@ -19,7 +19,7 @@ static void proc_fd(char path[PROC_FD_LEN], int fd)
 
 static bool exists(int result)
 {
-	return result >= 0 || (errno != ENOSYS && errno != EPERM);
+	return result >= 0 || errno != ENOSYS;
 }
 
 bool mnt_has_new_api(void)
@@ -27,12 +27,13 @@ bool mnt_has_new_api(void)
 	static int known = -1;
 
 	if (known < 0) {
-		/* Descriptors that are not open: EBADF where the call exists. All three are asked, since a seccomp filter may
-		 * know only some. */
+		/* Descriptors that are not open: EBADF where the call exists. mount_setattr and move_mount say EPERM first to
+		 * who may not mount, which the supervisor of an ordinary user may not; open_tree says it only where a seccomp
+		 * filter does. All three are asked, since a filter may know only some. */
 		struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
 
 		known = exists(mount_setattr(-1, "", AT_EMPTY_PATH, &attr, sizeof(attr))) &&
-			exists(open_tree(-1, "", AT_EMPTY_PATH | OPEN_TREE_CLOEXEC)) &&
+			exists(open_tree(-1, "", AT_EMPTY_PATH | OPEN_TREE_CLOEXEC)) && errno != EPERM &&
 			exists(move_mount(-1, "", -1, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
 	}
 	return known;

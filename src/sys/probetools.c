@@ -97,7 +97,7 @@ static void add_version(struct str *s, const char *program)
 	pid = fork();
 	if (pid == 0)
 		exec_version(program, out);
-	out = close_fd(out);
+	(void)close_fd(take_fd(&out));
 	ready.fd = in;
 	if (pid > 0 && poll(&ready, 1, VERSION_MS) > 0)
 		n = read(in, line, sizeof(line));

@@ -170,7 +170,7 @@ void probe_try(int result[TRIALS])
 		shared[TRIAL_MAPS] = -ns_write_maps(pid, 0, 0, NULL);
 		if (shared[TRIAL_MAPS] == 0)
 			(void)!write(go_write, "", 1);
-		go_write = close_fd(go_write);
+		(void)close_fd(take_fd(&go_write));
 		wait_child(pid, pidfd);
 	}
 	memcpy(result, shared, TRIALS * sizeof(int));

@@ -17,8 +17,6 @@
 
 enum { CHUNK = 65536, P_OUT = 0, P_ERR, P_EXIT, P_CANCEL, P_COUNT };
 
-extern char **environ;
-
 static long long now_ms(void)
 {
 	struct timespec t;

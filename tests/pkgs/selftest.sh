@@ -236,15 +236,15 @@ bare() {
     bwrap --unshare-all --tmpfs / --dev /dev --proc /proc --tmpfs /tmp --bind "$work/bare" /nix \
         --ro-bind "$work/nix-2.34/root" /N --ro-bind "$pkgs" /P --ro-bind "$debs" /D --clearenv \
         --setenv HOME /tmp --setenv NIX_CONFIG "$NIX_CONFIG" \
-        "$root/ld-linux-x86-64.so.2" --argv0 "$name" --library-path $root /N/usr/bin/nix "$@"
+        "$root/ld-linux-x86-64.so.2" --argv0 "$name" --library-path "$root" /N/usr/bin/nix "$@"
 }
 debs=${XDG_CACHE_HOME:-$HOME/.cache}/igloo-pkgs/debs
 bare_build() {
     # The .debs that git's closure is made of, by the derivations that fetch them.
-    local names
-    names=$(nix-store -qR "$(nix eval --raw "path:$pkgs#git.drvPath")" | grep '\.deb\.drv$' \
+    local -a names
+    mapfile -t names < <(nix-store -qR "$(nix eval --raw "path:$pkgs#git.drvPath")" | grep '\.deb\.drv$' \
         | sed 's|^/nix/store/[a-z0-9]*-|/D/|; s|\.drv$||')
-    bare nix-store --add-fixed sha256 $names && bare nix build --no-link path:/P#git
+    bare nix-store --add-fixed sha256 "${names[@]}" && bare nix build --no-link path:/P#git
 }
 check "built in a bare root" bare_build
 hash=$(nix-store -q --hash "${paths[git]}")

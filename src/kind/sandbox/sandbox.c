@@ -1,10 +1,10 @@
 #include "kind/sandbox/sandbox.h"
 
 #include "guest/image.h"
-#include "sys/childreport.h"
 #include "kind/sandbox/repin.h"
 #include "kind/sandbox/setup.h"
 #include "kind/sandbox/view.h"
+#include "sys/childreport.h"
 #include "sys/fd.h"
 #include "sys/mnt.h"
 #include "sys/ns.h"

@@ -17,8 +17,8 @@
 #include "base/log.h"
 #include "box/dirs.h"
 #include "box/spec.h"
-#include "sys/childreport.h"
 #include "kind/sandbox/rootfs.h"
+#include "sys/childreport.h"
 #include "sys/fd.h"
 #include "sys/file.h"
 #include "sys/mnt.h"
@@ -30,8 +30,8 @@
 #include <grp.h>
 #include <poll.h>
 #include <sched.h>
-#include <stdint.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -43,7 +43,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { KEEP_SECONDS = 60, ANSWER_MS = 2000, EXTEND_AT_ONCE = 16 };
+enum { KEEP_SECONDS = 60, ANSWER_MS = 2000 };
 
 /* One request: a letter and, for 'S', a state. One answer to 'G': the states and two descriptors. */
 struct request {
@@ -61,8 +61,8 @@ static int keeper_address(const struct slot *slot, struct sockaddr_un *address, 
 		return dir;
 	if (fstat(slot->dir, &st) < 0)
 		return err_errno(e, errno, "cannot look at slot '%s'", slot->id);
-	/* Through the folder's descriptor: XDG paths may be longer than a socket's name can be. By the slot folder's inode,
-	 * not its id: the runtime folder is one, state folders may be several. */
+	/* Through the folder's descriptor: XDG paths may be longer than a socket's name can be. By the slot folder's
+	 * inode, not its id: the runtime folder is one, state folders may be several. */
 	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
 	(void)snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/%llx-%llx", dir,
 		       (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
@@ -98,7 +98,8 @@ static int keeper_get(int sock, struct hostpaths_state *ret_state, struct view *
 
 	if (fd_send(sock, &request, sizeof(request), NULL, 0) < 0)
 		return -EPIPE;
-	if (fd_recv(sock, ret_state, sizeof(*ret_state), fds, &n, MSG_WAITALL) != (ssize_t)sizeof(*ret_state) || n != 2) {
+	if (fd_recv(sock, ret_state, sizeof(*ret_state), fds, &n, MSG_WAITALL) != (ssize_t)sizeof(*ret_state) ||
+	    n != 2) {
 		while (n > 0)
 			(void)close_fd(fds[--n]);
 		return -EPIPE;
@@ -234,8 +235,8 @@ static int keep_ms(void)
 	return seconds == 0 ? 200 : (int)seconds * 1000;
 }
 
-/* Removes the sockets of keepers that are no more; a keeper itself cannot, in its view. The folder's lock is held, so that
- * none is between its bind() and its listen(). */
+/* Removes the sockets of keepers that are no more; a keeper itself cannot, in its view. The folder's lock is held, so
+ * that none is between its bind() and its listen(). */
 static void sweep(int dir)
 {
 	_cleanup_close_ int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -252,7 +253,8 @@ static void sweep(int dir)
 		if (ent->d_name[0] == '.' || strlen(ent->d_name) > 64)
 			continue;
 		(void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%.64s", dir, ent->d_name);
-		if (sock >= 0 && connect(sock, (struct sockaddr *)&address, sizeof(address)) < 0 && errno == ECONNREFUSED)
+		if (sock >= 0 && connect(sock, (struct sockaddr *)&address, sizeof(address)) < 0 &&
+		    errno == ECONNREFUSED)
 			(void)unlinkat(dir, ent->d_name, 0);
 	}
 	(void)closedir(d);
@@ -281,7 +283,8 @@ static int keeper_listen(const struct slot *slot, struct err **e)
 	sweep(dir);
 	(void)unlink(address.sun_path);
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(listener, 128) < 0)
+	if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    listen(listener, 128) < 0)
 		return err_errno(e, errno, "cannot make the view's socket");
 	return take_fd(&listener);
 }
@@ -353,81 +356,6 @@ out:
 
 /* --- users of the view -------------------------------------------------------------------------------- */
 
-/* From a copy of the host's mounts into the box's, which is entered and left again. */
-static int extend_some(int host, int box, const struct hostpath *paths, size_t n)
-{
-	int sources[EXTEND_AT_ONCE];
-	_cleanup_close_ int store = -1;
-	size_t have = 0;
-	int r = ns_join(host, CLONE_NEWNS);
-
-	for (; have < n && r == 0; have += r == 0) {
-		sources[have] = mnt_clone(AT_FDCWD, paths[have].source, 0);
-		r = sources[have] < 0 ? sources[have] : 0;
-	}
-	if (r == 0)
-		r = ns_join(box, CLONE_NEWNS);
-	if (r == 0 && (store = open("/nix/store", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
-		r = -errno;
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = rootfs_add_store_path(store, paths[i].path, sources[i]);
-	for (size_t i = 0; i < have; i++)
-		(void)close_fd(sources[i]);
-	return r;
-}
-
-/* In a fork. A few at a time: there may be thousands, and each is a descriptor. */
-static void ATTR_NORETURN extend_run(int userns, int mntns, const struct hostpath *paths, size_t n, int report)
-{
-	_cleanup_err_ struct err *e = NULL;
-	_cleanup_close_ int host = -1;
-	int r = ns_join(userns, CLONE_NEWUSER);
-
-	if (r == 0 && unshare(CLONE_NEWNS) < 0)
-		r = -errno;
-	if (r == 0)
-		r = mnt_private();
-	if (r == 0 && (host = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC)) < 0)
-		r = -errno;
-	for (size_t i = 0; i < n && r == 0; i += EXTEND_AT_ONCE)
-		r = extend_some(host, mntns, paths + i, n - i < EXTEND_AT_ONCE ? n - i : EXTEND_AT_ONCE);
-	if (r < 0) {
-		(void)err_errno(&e, -r, "cannot mount new store paths into a running box");
-		childreport_fail(report, e);
-	}
-	_exit(0);
-}
-
-int view_extend(pid_t pid, const struct hostpath *paths, size_t n, struct err **e)
-{
-	char name[64];
-	_cleanup_close_ int userns = -1;
-	_cleanup_close_ int mntns = -1;
-	int report[2];
-	pid_t helper;
-	int r;
-
-	if (!mnt_has_new_api())
-		return err_set(e, ENOSYS, "this kernel cannot add store paths to a running box: stop it first");
-	(void)snprintf(name, sizeof(name), "/proc/%d/ns/user", (int)pid);
-	userns = open(name, O_RDONLY | O_CLOEXEC);
-	(void)snprintf(name, sizeof(name), "/proc/%d/ns/mnt", (int)pid);
-	mntns = open(name, O_RDONLY | O_CLOEXEC);
-	if (userns < 0 || mntns < 0 || pipe2(report, O_CLOEXEC) < 0)
-		return err_errno(e, errno, "cannot reach the namespaces of process %d", (int)pid);
-	helper = fork();
-	if (helper == 0) {
-		(void)close(report[0]);
-		extend_run(userns, mntns, paths, n, report[1]);
-	}
-	(void)close(report[1]);
-	r = helper < 0 ? err_errno(e, errno, "cannot fork") : childreport_wait(report[0], NULL, e);
-	(void)close(report[0]);
-	while (helper > 0 && waitpid(helper, NULL, 0) < 0 && errno == EINTR)
-		;
-	return r;
-}
-
 void view_close(struct view *view)
 {
 	view->userns = close_fd(view->userns);
@@ -478,7 +406,7 @@ static int open_locked(struct slot *slot, struct view *ret, struct strv *ret_van
 		return 0;
 	}
 	view_close(&view);
-	sock = close_fd(sock);
+	(void)close_fd(take_fd(&sock));
 	view_drop(slot);
 	r = keeper_start(slot, &set, &now, e);
 	if (r < 0)

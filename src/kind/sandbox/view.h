@@ -17,7 +17,10 @@ struct view {
 	int mntns;
 };
 
-#define VIEW_INIT {-1, -1}
+#define VIEW_INIT      \
+	{              \
+		-1, -1 \
+	}
 
 /* Folders of a view's root, besides those that appear in boxes under the same name. */
 #define VIEW_STAGE "stage" /* an empty folder to build a box's root on */
