@@ -2,6 +2,7 @@
 
 #include "kind/sandbox/setup.h"
 #include "sys/childreport.h"
+#include "sys/mnt.h"
 #include "sys/ns.h"
 
 #include <errno.h>
@@ -39,6 +40,12 @@ static void ATTR_NORETURN repin_run(int userns, int mntns, const struct box_spec
 
 		if (is_mounted(spec->pins[i].path) || lstat(spec->pins[i].path, &st) < 0)
 			continue;
+		/* Without the mount calls of 5.12 nothing can be mounted from here: better no box than an open one. */
+		if (!mnt_has_new_api()) {
+			(void)err_set(&e, ENOSYS, "'%s' was replaced, and this kernel cannot protect it again",
+				      spec->pins[i].path);
+			childreport_fail(report, e);
+		}
 		r = setup_pin(root, &spec->pins[i], &e);
 		if (r < 0 && r != -ENOENT)
 			childreport_fail(report, e);
