@@ -10,6 +10,7 @@
 #include "box/environment.h"
 
 #include "base/log.h"
+#include "box/protect.h"
 #include "box/resolve.h"
 #include "nix/sourceindex.h"
 #include "nix/storepath.h"
@@ -142,7 +143,10 @@ static int evaluate(struct slot *slot, const struct environment_query *q, int en
 		    const char *record, const char *nix_id, struct err **e)
 {
 	enum { TRIES = 3 };
+	_cleanup_close_ int held = protect_hold(q->source, e);
 
+	if (held < 0)
+		return held;
 	for (int i = 0; i < TRIES; i++) {
 		_cleanup_sourceindex_ struct sourceindex before = {0};
 		_cleanup_sourceindex_ struct sourceindex after = {0};

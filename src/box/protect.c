@@ -245,6 +245,20 @@ void protect_add_made_notes(const struct protect *p, struct strv *notes)
 	}
 }
 
+int protect_hold(const struct source *source, struct err **e)
+{
+	struct protect *p = protect_new(source->repo_dir, source->is_git);
+	int fd = -1;
+	int r = open_locks(p, source->repo_dir, e);
+
+	if (r == 0 && (r = lock_fd(p->lock, LOCK_SH)) < 0)
+		(void)err_errno(e, -r, "cannot lock the workspace");
+	if (r == 0)
+		fd = take_fd(&p->lock);
+	protect_abandon(p);
+	return r < 0 ? r : fd;
+}
+
 static void remove_placeholders(const struct protect *p)
 {
 	for (size_t i = 0; i < p->held.n; i++)

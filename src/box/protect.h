@@ -65,6 +65,10 @@ bool protect_reapply(struct protect *p);
  * to the index, since `git status` runs git in it. After the box's end. */
 void protect_add_notes(const struct protect *p, struct strv *notes);
 
+/* Keeps the workspace's placeholders where they are as long as the returned descriptor is open, so that they do not
+ * vanish under a program that reads the workspace. */
+int protect_hold(const struct source *source, struct err **e);
+
 /* Removes what a killed box left in the workspace, unless another box runs in it. */
 void protect_sweep(const struct source *source);
 

@@ -125,11 +125,12 @@ static int node_load(struct walk *w, const struct node *node, struct drv **ret, 
 	r = drv_parse(str_text(&text), text.len, &d, e);
 	if (r == 0)
 		r = drvpath_own(str_text(&text), text.len, d, storepath_name(node->path), own, e);
-	if (r == 0 && strcmp(own, node->path) != 0)
-		r = err_set(e, EINVAL, "its bytes belong at '%s'", own);
-	if (r == 0)
-		*ret = take_ptr(d);
-	return r;
+	if (r < 0)
+		return r;
+	if (strcmp(own, node->path) != 0)
+		return err_set(e, EINVAL, "its bytes belong at '%s'", own);
+	*ret = take_ptr(d);
+	return 0;
 }
 
 /* Puts a new node on the stack, or marks it failed. Errors are those that end the walk. */
@@ -143,7 +144,7 @@ static int node_open(struct walk *w, struct node *node, struct err **e)
 		drv_free(d);
 		return err_set(e, E2BIG, "the graph has more than %zu bytes of derivations", text_max);
 	}
-	if (r != 0) {
+	if (r < 0 || !d) {
 		node_fail(w, node, err_message(why));
 		return 0;
 	}
