@@ -17,7 +17,10 @@ struct str {
 	size_t cap;
 };
 
-#define STR_INIT {NULL, 0, 0}
+#define STR_INIT           \
+	{                  \
+		NULL, 0, 0 \
+	}
 
 void str_add(struct str *s, const void *bytes, size_t n);
 void str_adds(struct str *s, const char *text);
@@ -60,7 +63,10 @@ struct strv {
 	size_t cap; /* pointers allocated, the NULL counted */
 };
 
-#define STRV_INIT {NULL, 0, 0}
+#define STRV_INIT          \
+	{                  \
+		NULL, 0, 0 \
+	}
 
 void strv_add(struct strv *s, const char *text);
 void strv_addf(struct strv *s, const char *fmt, ...) ATTR_PRINTF(2, 3);

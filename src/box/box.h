@@ -5,8 +5,8 @@
  *                  log        output of a detached box (box/output.h)
  *     sockets/<name>          the supervisor's socket (box/control.h), in the runtime folder
  *
- * A box that is made for one command has its folder in the runtime folder's `fleeting` instead (memory, as a rule: nothing
- * of such a box is worth a disk's time); one that stays, in the state folder's `boxes`.
+ * A box that is made for one command has its folder in the runtime folder's `fleeting` instead (memory, as a rule:
+ * nothing of such a box is worth a disk's time); one that stays, in the state folder's `boxes`.
  *
  * States: made (folder and lock) -> running (guest connected, pid written) -> ended (its supervisor gave up the
  * lock: by itself, or by being killed). An ended box that was made for one command is removed by whoever
@@ -32,7 +32,7 @@ struct box {
 	int lock;
 	int listener; /* control socket, -1 before box_start() */
 	time_t since;
-	char *command; /* for lists: the command as one line, quoted */
+	char *command;           /* for lists: the command as one line, quoted */
 	struct protect *protect; /* the caller's, of the workspace; NULL: nothing to watch */
 };
 

@@ -88,7 +88,8 @@ int dirs_open(enum dirs_kind kind, const char *sub, struct err **e)
 		return r;
 	fd = file_make_dirs_abs(path, 0700, e);
 	if (fd < 0)
-		return err_hint(e, "igloo keeps its files there; set %s to a folder you may write", kinds[kind].variable);
+		return err_hint(e, "igloo keeps its files there; set %s to a folder you may write",
+				kinds[kind].variable);
 	if (fstat(fd, &st) < 0 || st.st_uid != geteuid())
 		return err_set(e, EPERM, "'%s' belongs to another user", path);
 	return take_fd(&fd);

@@ -100,7 +100,8 @@ static int try_record(const struct slot *slot, int env_dir, const char *name, co
 		return -ESTALE;
 	}
 	if (differs(why, "flake", rec.flake_dir, q->source->flake_dir) || differs(why, "shell", rec.shell, q->shell) ||
-	    differs(why, "platform", rec.platform, environment_platform()) || differs(why, "Nix", rec.nix_version, nix_id))
+	    differs(why, "platform", rec.platform, environment_platform()) ||
+	    differs(why, "Nix", rec.nix_version, nix_id))
 		return -ESTALE;
 	if (q->interactive && !*rec.bash_interactive) {
 		because(why, "the record names no bash for an interactive shell");
@@ -131,7 +132,8 @@ static int check_source(const struct environment_query *q, int env_dir, const ch
 	if (r == 0 && ret->flake_untracked) {
 		const char *sub = q->source->subdir;
 
-		(void)err_set(e, ENOENT, "git does not track %s%sflake.nix, so Nix does not see it", sub, *sub ? "/" : "");
+		(void)err_set(e, ENOENT, "git does not track %s%sflake.nix, so Nix does not see it", sub,
+			      *sub ? "/" : "");
 		r = err_hint(e, "run: git add --intent-to-add %s%sflake.nix", sub, *sub ? "/" : "");
 		sourceindex_release(ret);
 	}

@@ -49,7 +49,8 @@ int protect_workspace(const struct source *source, const struct strv *opened, st
  * Accepts NULL. */
 #define PROTECT_LINGER_MS 5000
 void protect_free(struct protect *p);
-/* Only lets go of it, in a process that forked the one that owns the box now: the locks are that one's. Accepts NULL. */
+/* Only lets go of it, in a process that forked the one that owns the box now: the locks are that one's. Accepts NULL.
+ */
 void protect_abandon(struct protect *p);
 
 /* Starts watching and returns a descriptor that is readable when something in a watched folder changed; -1 when there

@@ -23,8 +23,8 @@ struct protect {
 	struct stat index; /* of git's index at the start */
 	bool is_git;
 	struct strv opened; /* rules that the user gave up */
-	int lock;   /* shared while the box runs */
-	int change; /* the file whose lock is held while placeholders are made or removed */
+	int lock;           /* shared while the box runs */
+	int change;         /* the file whose lock is held while placeholders are made or removed */
 	int inotify;
 	struct watch *watches;
 	size_t n_watches;

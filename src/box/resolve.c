@@ -204,7 +204,6 @@ static void find_interactive(struct resolve *r, struct devenv *env, struct strv 
 	_cleanup_strv_ struct strv query = STRV_INIT;
 	_cleanup_str_ struct str drv = STR_INIT;
 	_cleanup_str_ struct str output = STR_INIT;
-	_cleanup_str_ struct str paths = STR_INIT;
 	_cleanup_err_ struct err *e = NULL;
 	bool complete;
 	int k;

@@ -12,7 +12,7 @@ struct resolve {
 	struct toolchain tools;
 	struct hoststore *host; /* NULL: the host has no store */
 	struct nixbox nix;
-	struct strv mounted; /* what was asked for of the host, to be rooted */
+	struct strv mounted;  /* what was asked for of the host, to be rooted */
 	bool nothing_missing; /* the host had all that the shell is built from */
 };
 

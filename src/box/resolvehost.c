@@ -1,4 +1,5 @@
-/* Resolving: what the host's own store has of an environment, verified and mounted. box/resolve.c says in which order. */
+/* Resolving: what the host's own store has of an environment, verified and mounted. box/resolve.c says in which order.
+ */
 #include "base/log.h"
 #include "box/hostset.h"
 #include "box/resolve_impl.h"
@@ -10,7 +11,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-
 
 /* Joins the closure of what the host has of `candidates`; those it has go to *have (sorted). */
 static int take_from_host(struct resolve *r, const struct strv *wanted, struct err **e)

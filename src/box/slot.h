@@ -25,8 +25,8 @@ struct slot {
 	char *id;
 	char *path; /* absolute, for messages and for programs outside */
 	char *repository;
-	int dir;    /* the slot's folder */
-	int lock;   /* shared lock, held as long as this object lives */
+	int dir;  /* the slot's folder */
+	int lock; /* shared lock, held as long as this object lives */
 };
 
 /* Opens (and makes) the slot of a repository (its absolute path); `name` is --slot's or NULL. Takes the

@@ -36,11 +36,12 @@ static int check_target(const char *target, struct err **e)
 		size_t n = strlen(own[i]);
 
 		if (strncmp(target, own[i], n) == 0 && (target[n] == '\0' || target[n] == '/'))
-			return err_set(e, EINVAL, "'%s' cannot be shared into a box: %s in a box is igloo's own", target,
-				       own[i]);
+			return err_set(e, EINVAL, "'%s' cannot be shared into a box: %s in a box is igloo's own",
+				       target, own[i]);
 	}
 	if (strcmp(target, "/") == 0 || strcmp(target, "/tmp") == 0 || strcmp(target, "/home") == 0)
-		return err_set(e, EINVAL, "'%s' cannot be a box's workspace or a share: it holds more than a project", target);
+		return err_set(e, EINVAL, "'%s' cannot be a box's workspace or a share: it holds more than a project",
+			       target);
 	return 0;
 }
 

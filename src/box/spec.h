@@ -27,7 +27,7 @@ struct box_share {
 	char *target; /* absolute, in the box */
 	bool read_only;
 	bool terminal; /* a terminal's device, which must work as one */
-	dev_t dev; /* what `source` was then: another file by that name later is refused */
+	dev_t dev;     /* what `source` was then: another file by that name later is refused */
 	ino_t ino;
 };
 
@@ -78,12 +78,12 @@ struct box_spec {
 	struct box_pin *pins;
 	size_t npins;
 
-	char *sh;         /* store path of /bin/sh, or NULL */
-	char *env;        /* store path of /usr/bin/env, or NULL */
+	char *sh;  /* store path of /bin/sh, or NULL */
+	char *env; /* store path of /usr/bin/env, or NULL */
 	struct box_file *files;
 	size_t nfiles;
-	bool slot_home;   /* HOME is the slot's; else an empty one that goes with the box */
-	bool ephemeral;   /* made for one command and removed with it */
+	bool slot_home; /* HOME is the slot's; else an empty one that goes with the box */
+	bool ephemeral; /* made for one command and removed with it */
 	bool detached;
 };
 

@@ -201,8 +201,8 @@ static int on_guest_frame(struct sup *s, const struct frame *f, struct err **e)
 		nfds = 1;
 	}
 	if (route->client)
-		(void)link_send(&route->client->link, route->client_stream, (enum frame_type)f->type, 0, f->payload, f->len,
-				&master, nfds);
+		(void)link_send(&route->client->link, route->client_stream, (enum frame_type)f->type, 0, f->payload,
+				f->len, &master, nfds);
 	else
 		(void)close_fd(master);
 	if (f->type == FRAME_EXIT || f->type == FRAME_ERR)

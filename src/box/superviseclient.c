@@ -40,8 +40,10 @@ static int client_exec(struct sup *s, struct client *c, const struct frame *f)
 		nfds = flags & EXEC_HAS_FDS ? EXEC_FDS : 0;
 		c->exec_stream = s->next_stream++;
 		s->routes = xrealloc_array(s->routes, s->n_routes + 1, sizeof(*s->routes));
-		s->routes[s->n_routes++] = (struct route){
-			.guest_stream = c->exec_stream, .client = c, .client_stream = f->stream, .pty = flags & EXEC_PTY};
+		s->routes[s->n_routes++] = (struct route){.guest_stream = c->exec_stream,
+							  .client = c,
+							  .client_stream = f->stream,
+							  .pty = flags & EXEC_PTY};
 	}
 	c->in_exec = f->flags & FRAME_MORE;
 	return link_send(s->guest, c->exec_stream, FRAME_EXEC, f->flags, f->payload, f->len, fds, nfds);
@@ -55,8 +57,8 @@ static int client_frame(struct sup *s, struct client *c, const struct frame *f)
 	case FRAME_SIGNAL:
 		for (size_t i = 0; i < s->n_routes; i++)
 			if (s->routes[i].client == c && s->routes[i].client_stream == f->stream)
-				return link_send(s->guest, s->routes[i].guest_stream, FRAME_SIGNAL, 0, f->payload, f->len,
-						 NULL, 0);
+				return link_send(s->guest, s->routes[i].guest_stream, FRAME_SIGNAL, 0, f->payload,
+						 f->len, NULL, 0);
 		return 0;
 	case FRAME_SHUTDOWN:
 		s->stopping = true;

@@ -76,9 +76,11 @@ static int add_shares(const struct box_options *o, struct box_spec *spec, struct
 	return 0;
 }
 
-/* --- the environment ------------------------------------------------------------------------------------------------ */
+/* --- the environment ------------------------------------------------------------------------------------------------
+ */
 
-int enter_environment(const struct box_options *o, bool refresh, bool interactive, struct enter *in, struct strv *why, struct err **e)
+int enter_environment(const struct box_options *o, bool refresh, bool interactive, struct enter *in, struct strv *why,
+		      struct err **e)
 {
 	struct box_spec extra = {0};
 	struct environment_query q = {
@@ -137,9 +139,8 @@ static char *find_env_program(const struct slot *slot, const char *path)
 static void add_user_variables(const struct box_options *o, struct strv *env)
 {
 	/* What describes the user's terminal and language; nothing that names a place or a secret of the host. */
-	static const char *const passed[] = {"TERM",	"COLORTERM", "NO_COLOR",  "LANG",     "LC_ALL",
-					     "LC_CTYPE", "LC_TIME",   "LC_NUMERIC", "LC_MESSAGES", "LINES",
-					     "COLUMNS"};
+	static const char *const passed[] = {"TERM",    "COLORTERM",  "NO_COLOR",    "LANG",  "LC_ALL", "LC_CTYPE",
+					     "LC_TIME", "LC_NUMERIC", "LC_MESSAGES", "LINES", "COLUMNS"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(passed); i++)
 		if (str_has(getenv(passed[i])))
@@ -173,7 +174,8 @@ static void fill_env(const struct box_options *o, struct enter *in)
 	add_user_variables(o, env);
 }
 
-/* --- the box -------------------------------------------------------------------------------------------------------- */
+/* --- the box --------------------------------------------------------------------------------------------------------
+ */
 
 /* The clone has the box's name: that is how `igloo diff` and `merge` find it. */
 static int clone_workspace(struct enter *in, struct err **e)
@@ -291,7 +293,8 @@ void enter_release(struct enter *in)
 	}
 }
 
-/* --- what runs ------------------------------------------------------------------------------------------------------ */
+/* --- what runs ------------------------------------------------------------------------------------------------------
+ */
 
 void enter_command(struct enter *in, char *const *command, struct strv *argv)
 {

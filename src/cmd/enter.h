@@ -26,7 +26,8 @@ struct enter {
 int enter_prepare(const struct box_options *o, bool interactive, struct enter *in, struct err **e);
 /* The repository and slot alone, for `igloo env`. */
 int enter_repository(const struct box_options *o, struct enter *in, struct err **e);
-int enter_environment(const struct box_options *o, bool refresh, bool interactive, struct enter *in, struct strv *why, struct err **e);
+int enter_environment(const struct box_options *o, bool refresh, bool interactive, struct enter *in, struct strv *why,
+		      struct err **e);
 void enter_release(struct enter *in);
 
 static inline void enter_releasep(struct enter *in)
@@ -35,7 +36,8 @@ static inline void enter_releasep(struct enter *in)
 }
 #define _cleanup_enter_ ATTR_CLEANUP(enter_releasep)
 
-/* What to execute for `command`: itself, or through bash when there is a hook or it is a function of the environment. */
+/* What to execute for `command`: itself, or through bash when there is a hook or it is a function of the environment.
+ */
 void enter_command(struct enter *in, char *const *command, struct strv *argv);
 /* An interactive shell. */
 int enter_shell(struct enter *in, struct strv *argv, struct err **e);

@@ -115,7 +115,10 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 		box_stop(box);
 		if (in->spec.detached) {
 			execenv_remove(box->dir);
-			(void)box_record_end(box, r < 0 ? 125 : result->how == SUPERVISE_EXITED ? result->value : 128 + result->value,
+			(void)box_record_end(box,
+					     r < 0                             ? 125
+					     : result->how == SUPERVISE_EXITED ? result->value
+									       : 128 + result->value,
 					     NULL);
 		}
 	}
@@ -204,7 +207,8 @@ static int run_detached(struct enter *in, bool json, char *const *shown, struct 
 		_cleanup_str_ struct str s = STR_INIT;
 
 		if (json)
-			str_addf(&s, "{\"schema\":\"igloo.started/1\",\"name\":\"%s\",\"slot\":\"%s\",\"supervisor\":%d}\n",
+			str_addf(&s,
+				 "{\"schema\":\"igloo.started/1\",\"name\":\"%s\",\"slot\":\"%s\",\"supervisor\":%d}\n",
 				 in->spec.name, in->slot->id, (int)pid);
 		else
 			str_addf(&s, "%s\n", in->spec.name);
@@ -228,8 +232,8 @@ int enter_run(struct enter *in, const struct box_options *o, bool json, char *co
 	*ret_code = *ret_signal = 0;
 	if (o->detach)
 		return run_detached(in, json, shown, &x, e);
-	/* Without a terminal there is no job control to keep, and the command gets a session of its own: it cannot signal
-	 * igloo's process group, whose members are the host's. */
+	/* Without a terminal there is no job control to keep, and the command gets a session of its own: it cannot
+	 * signal igloo's process group, whose members are the host's. */
 	x.flags = EXEC_HAS_FDS | (has_terminal() ? EXEC_FOREGROUND : 0);
 	r = run_to_end(in, shown, &x, NULL, NULL, &result, e);
 	if (r == 0)

@@ -27,7 +27,8 @@ static int run(struct invocation *inv, struct err **e)
 
 static const struct example examples[] = {
 	{"igloo run -- make test", "in the environment of the repository around the current folder"},
-	{"igloo run --clone --name fix -- claude -p 'mend the tests'", "on a clone; then: igloo diff fix, igloo merge fix"},
+	{"igloo run --clone --name fix -- claude -p 'mend the tests'",
+	 "on a clone; then: igloo diff fix, igloo merge fix"},
 	{"igloo run --read-only --memory 2G -- npm test", "without writing to the workspace, in 2 GiB"},
 	{.command = NULL},
 };
@@ -36,12 +37,16 @@ const struct cmd cmd_run = {
 	.name = "run",
 	.args = "[--] COMMAND [ARGUMENT...]",
 	.summary = "run a command in the repository's environment, in a box made around it",
-	.about = "Finds the repository's flake.nix, resolves its dev shell inside a box (or takes it from the record, when "
-		 "nothing has changed), seals a box and runs the command there: with the dev shell's variables, its functions "
+	.about = "Finds the repository's flake.nix, resolves its dev shell inside a box (or takes it from the record, "
+		 "when "
+		 "nothing has changed), seals a box and runs the command there: with the dev shell's variables, its "
+		 "functions "
 		 "and its shellHook in effect, and with the terminal, signals and exit status passed through.\n\n"
-		 "The box sees the workspace, the store paths of its environment and a home of its own; not the user's home, "
+		 "The box sees the workspace, the store paths of its environment and a home of its own; not the user's "
+		 "home, "
 		 "not the host's processes, not the network. It is gone when the command ends.\n\n"
-		 "Exit status: the command's own; if a signal killed it, igloo dies of the same signal. 124 when --timeout "
+		 "Exit status: the command's own; if a signal killed it, igloo dies of the same signal. 124 when "
+		 "--timeout "
 		 "ended it, 125 when igloo failed, 126 when the command cannot be executed, 127 when it was not found.",
 	.examples = examples,
 	.groups = groups,

@@ -29,7 +29,8 @@ const struct cmd cmd_shell = {
 	.name = "shell",
 	.args = "",
 	.summary = "open a shell in the repository's environment, in a box",
-	.about = "As igloo run, with the environment's bash on the terminal: variables, functions and shellHook in effect, "
+	.about = "As igloo run, with the environment's bash on the terminal: variables, functions and shellHook in "
+		 "effect, "
 		 "and job control. Its history lies in the slot's home.",
 	.groups = groups,
 	.options_size = sizeof(struct box_options),

@@ -233,10 +233,11 @@ static int check_claim(const char *work_dir, const char *git_dir, const char *co
 		(void)err_set(e, EPERM,
 			      "'%s' leads to '%s', which does not name this folder back: it may be another project's",
 			      shown, other);
-		(void)err_hint(e,
-			       "if it is this project's: git --git-dir '%s' config core.worktree FOLDER; for a worktree: "
-			       "git worktree repair",
-			       other);
+		(void)err_hint(
+			e,
+			"if it is this project's: git --git-dir '%s' config core.worktree FOLDER; for a worktree: "
+			"git worktree repair",
+			other);
 		return -EPERM;
 	}
 }

@@ -93,8 +93,8 @@ ssize_t fd_recv(int sock, void *bytes, size_t n, int *fds, size_t *nfds, int fla
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = {.iov_base = bytes, .iov_len = n};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
-			     .msg_controllen = sizeof(control.buf)};
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf)};
 	size_t room = nfds ? *nfds : 0;
 	ssize_t k;
 

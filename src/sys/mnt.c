@@ -27,9 +27,9 @@ bool mnt_has_new_api(void)
 	static int known = -1;
 
 	if (known < 0) {
-		/* Descriptors that are not open: EBADF where the call exists. mount_setattr and move_mount say EPERM first to
-		 * who may not mount, which the supervisor of an ordinary user may not; open_tree says it only where a seccomp
-		 * filter does. All three are asked, since a filter may know only some. */
+		/* Descriptors that are not open: EBADF where the call exists. mount_setattr and move_mount say EPERM
+		 * first to who may not mount, which the supervisor of an ordinary user may not; open_tree says it only
+		 * where a seccomp filter does. All three are asked, since a filter may know only some. */
 		struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
 
 		known = exists(mount_setattr(-1, "", AT_EMPTY_PATH, &attr, sizeof(attr))) &&
@@ -60,8 +60,8 @@ static unsigned long kept_flags(const char *path)
 	static const struct {
 		unsigned long st;
 		unsigned long ms;
-	} map[] = {{ST_RDONLY, MS_RDONLY},   {ST_NOSUID, MS_NOSUID},   {ST_NODEV, MS_NODEV},
-		   {ST_NOEXEC, MS_NOEXEC},   {ST_NOATIME, MS_NOATIME}, {ST_NODIRATIME, MS_NODIRATIME},
+	} map[] = {{ST_RDONLY, MS_RDONLY},    {ST_NOSUID, MS_NOSUID},   {ST_NODEV, MS_NODEV},
+		   {ST_NOEXEC, MS_NOEXEC},    {ST_NOATIME, MS_NOATIME}, {ST_NODIRATIME, MS_NODIRATIME},
 		   {ST_RELATIME, MS_RELATIME}};
 	struct statvfs st;
 	unsigned long flags = 0;
@@ -111,7 +111,8 @@ int mnt_attach(int source, int target, unsigned flags)
 
 	if (!mnt_has_new_api())
 		return attach_by_path(source, target, flags);
-	if (mount_setattr(source, "", AT_EMPTY_PATH | (flags & MNT_RECURSIVE ? AT_RECURSIVE : 0), &attr, sizeof(attr)) < 0)
+	if (mount_setattr(source, "", AT_EMPTY_PATH | (flags & MNT_RECURSIVE ? AT_RECURSIVE : 0), &attr, sizeof(attr)) <
+	    0)
 		return -errno;
 	if (move_mount(source, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
 		return -errno;

@@ -15,7 +15,8 @@ int stdio_check(const int fds[3], struct err **e)
 		if (flags < 0 || fstat(fds[i], &st) < 0)
 			return err_errno(e, errno, "cannot look at %s", names[i]);
 		if (S_ISDIR(st.st_mode) || (flags & O_PATH))
-			return err_set(e, EINVAL, "%s is a folder: a box would reach out of its walls through it", names[i]);
+			return err_set(e, EINVAL, "%s is a folder: a box would reach out of its walls through it",
+				       names[i]);
 	}
 	return 0;
 }

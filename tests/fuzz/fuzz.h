@@ -13,9 +13,9 @@ int fuzz_run_corpus(int argc, char **argv);
 #ifdef IGLOO_LIBFUZZER
 #define FUZZ_MAIN()
 #else
-#define FUZZ_MAIN()                             \
-	int main(int argc, char **argv)         \
-	{                                       \
+#define FUZZ_MAIN()                                 \
+	int main(int argc, char **argv)             \
+	{                                           \
 		return fuzz_run_corpus(argc, argv); \
 	}
 #endif

@@ -207,7 +207,7 @@ TEST(a_submodule_cannot_lead_out)
 	_cleanup_indexbuild_ struct indexbuild b = {0};
 
 	CHECK(GIT(repo, "update-index", "--add", "--cacheinfo", "160000,0123456789012345678901234567890123456789,sub"));
-	CHECK(symlink("../o", in(repo, "sub")) == 0);
+	CHECK(other && symlink("../o", in(repo, "sub")) == 0);
 	CHECK(read_state(repo, &st, &b, NULL) == 0);
 	for (uint32_t i = 0; i < b.n_entries; i++)
 		CHECK(!str_starts(b.blob.p + b.entries[i].path_off, "sub/"));

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char *work;    /* a workspace with the static program `boxtool` in it */
+static char *work; /* a workspace with the static program `boxtool` in it */
 static const struct kind *kind;
 
 struct fixture {

@@ -18,53 +18,53 @@ static struct test *tests_first;
 static struct test **tests_end = &tests_first;
 static jmp_buf test_failed;
 
-#define TEST(id)                                                                     \
-	static void test_##id(void);                                                 \
-	static struct test reg_##id = {#id, test_##id, NULL};                        \
-	__attribute__((constructor)) static void add_##id(void)                      \
-	{                                                                            \
-		*tests_end = &reg_##id;                                              \
-		tests_end = &reg_##id.next;                                          \
-	}                                                                            \
+#define TEST(id)                                                \
+	static void test_##id(void);                            \
+	static struct test reg_##id = {#id, test_##id, NULL};   \
+	__attribute__((constructor)) static void add_##id(void) \
+	{                                                       \
+		*tests_end = &reg_##id;                         \
+		tests_end = &reg_##id.next;                     \
+	}                                                       \
 	static void test_##id(void)
 
-#define CHECK(cond)                                                                   \
-	do {                                                                          \
-		if (!(cond)) {                                                        \
-			printf("# %s:%d: CHECK(%s)\n", __FILE__, __LINE__, #cond);    \
-			longjmp(test_failed, 1);                                      \
-		}                                                                     \
-	} while (0)
-
-#define CHECK_STR(a, b)                                                                         \
-	do {                                                                                    \
-		const char *a_ = (a);                                                           \
-		const char *b_ = (b);                                                           \
-		if (!a_ || !b_ || strcmp(a_, b_) != 0) {                                        \
-			printf("# %s:%d: \"%s\" is not \"%s\"\n", __FILE__, __LINE__,           \
-			       a_ ? a_ : "(null)", b_ ? b_ : "(null)");                         \
-			longjmp(test_failed, 1);                                                \
-		}                                                                               \
-	} while (0)
-
-#define TEST_MAIN()                                                                \
-	int main(void)                                                             \
-	{                                                                          \
-		volatile int number = 0;                                           \
-		volatile int failed = 0;                                           \
-		for (struct test *volatile t = tests_first; t; t = t->next) {      \
-			number++;                                                  \
-			if (setjmp(test_failed) == 0) {                            \
-				t->run();                                          \
-				printf("ok %d - %s\n", number, t->name);           \
-			} else {                                                   \
-				failed++;                                          \
-				printf("not ok %d - %s\n", number, t->name);       \
-			}                                                          \
-			(void)fflush(stdout);                                      \
+#define CHECK(cond)                                                                \
+	do {                                                                       \
+		if (!(cond)) {                                                     \
+			printf("# %s:%d: CHECK(%s)\n", __FILE__, __LINE__, #cond); \
+			longjmp(test_failed, 1);                                   \
 		}                                                                  \
-		printf("1..%d\n", number);                                         \
-		return failed ? 1 : 0;                                             \
+	} while (0)
+
+#define CHECK_STR(a, b)                                                                                   \
+	do {                                                                                              \
+		const char *a_ = (a);                                                                     \
+		const char *b_ = (b);                                                                     \
+		if (!a_ || !b_ || strcmp(a_, b_) != 0) {                                                  \
+			printf("# %s:%d: \"%s\" is not \"%s\"\n", __FILE__, __LINE__, a_ ? a_ : "(null)", \
+			       b_ ? b_ : "(null)");                                                       \
+			longjmp(test_failed, 1);                                                          \
+		}                                                                                         \
+	} while (0)
+
+#define TEST_MAIN()                                                           \
+	int main(void)                                                        \
+	{                                                                     \
+		volatile int number = 0;                                      \
+		volatile int failed = 0;                                      \
+		for (struct test *volatile t = tests_first; t; t = t->next) { \
+			number++;                                             \
+			if (setjmp(test_failed) == 0) {                       \
+				t->run();                                     \
+				printf("ok %d - %s\n", number, t->name);      \
+			} else {                                              \
+				failed++;                                     \
+				printf("not ok %d - %s\n", number, t->name);  \
+			}                                                     \
+			(void)fflush(stdout);                                 \
+		}                                                             \
+		printf("1..%d\n", number);                                    \
+		return failed ? 1 : 0;                                        \
 	}
 
 #endif

@@ -214,7 +214,6 @@ TEST(two_at_once)
 TEST(nix_runs)
 {
 	_cleanup_str_ struct str out = STR_INIT;
-	_cleanup_str_ struct str errors = STR_INIT;
 
 	if (no_box())
 		return;
@@ -247,7 +246,6 @@ TEST(registration_is_right)
 	CHECK(fd >= 0 && fd_write_all(fd, tc.registration.p, tc.registration.len) == 0);
 	/* --load-db reads its standard input; a Nix expression cannot, so a plain shell hands it over. */
 	{
-		_cleanup_strv_ struct strv argv = STRV_INIT;
 		_cleanup_str_ struct str script = STR_INIT;
 
 		str_addf(&script, "exec bwrap --unshare-all --dev /dev --proc /proc --tmpfs /tmp --ro-bind passwd "

@@ -3,9 +3,9 @@
 #include "filter_program.h" /* made by filter_gen: filter_program[] */
 
 #include <errno.h>
-#include <stdint.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 

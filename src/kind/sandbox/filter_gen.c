@@ -28,7 +28,8 @@ struct rule {
 };
 
 #define RULE(call, errnum, reason) {#call, ALWAYS, 0, 0, 0, errnum},
-#define RULE_MASKED(call, argument, mask, value, errnum, reason) {#call, MASKED, argument, mask, (uint64_t)(value), errnum},
+#define RULE_MASKED(call, argument, mask, value, errnum, reason) \
+	{#call, MASKED, argument, mask, (uint64_t)(value), errnum},
 #define RULE_RANGE(call, argument, low, high, errnum, reason) {#call, RANGE, argument, low, high, errnum},
 static const struct rule rules[] = {
 #include "kind/sandbox/filter_rules.h"
@@ -50,9 +51,11 @@ static int add(scmp_filter_ctx ctx, const struct rule *r)
 	case RANGE:
 		/* The kernel takes these arguments as 32 bits: the upper half must not hide a value. */
 		if (r->b == 0xffffffff)
-			return seccomp_rule_add(ctx, action, nr, 1, SCMP_CMP32(r->argument, SCMP_CMP_GE, (uint32_t)r->a));
+			return seccomp_rule_add(ctx, action, nr, 1,
+						SCMP_CMP32(r->argument, SCMP_CMP_GE, (uint32_t)r->a));
 		for (uint64_t v = r->a; v <= r->b; v++) {
-			int rc = seccomp_rule_add(ctx, action, nr, 1, SCMP_CMP32(r->argument, SCMP_CMP_EQ, (uint32_t)v));
+			int rc = seccomp_rule_add(ctx, action, nr, 1,
+						  SCMP_CMP32(r->argument, SCMP_CMP_EQ, (uint32_t)v));
 
 			if (rc < 0)
 				return rc;
@@ -84,7 +87,8 @@ int main(void)
 	if (rc < 0)
 		return 1;
 	rewind(tmp);
-	printf("/* Made by filter_gen.c. */\n#include <linux/filter.h>\nstatic const struct sock_filter filter_program[] = {\n");
+	printf("/* Made by filter_gen.c. */\n#include <linux/filter.h>\nstatic const struct sock_filter "
+	       "filter_program[] = {\n");
 	while (fread(&f, sizeof(f), 1, tmp) == 1)
 		printf("\t{0x%02x, %u, %u, 0x%08x},\n", f.code, f.jt, f.jf, f.k);
 	printf("};\n");

@@ -96,7 +96,8 @@ static int attach_shares(const struct box_spec *spec, const int *sources, int ro
 		if (target < 0)
 			return target;
 		r = mnt_attach(sources[i], target,
-			       MNT_RECURSIVE | (share->read_only ? MNT_RDONLY : 0) | (share->terminal ? MNT_DEVICES : 0));
+			       MNT_RECURSIVE | (share->read_only ? MNT_RDONLY : 0) |
+				       (share->terminal ? MNT_DEVICES : 0));
 		if (r < 0)
 			return err_errno(e, -r, "cannot mount '%s'", share->source);
 	}
