@@ -6,6 +6,7 @@ machine's Nix store until it is collected.
 
 import glob
 import os
+import platform
 import re
 import shutil
 import signal
@@ -22,7 +23,7 @@ DEBNIX = os.path.join(ROOT, "tests", "pkgs", "debnix")
 # The smallest dev shell there can be: Nix wants a bash, `true` is in coreutils.
 SMALL = """{
   outputs = { self }: let
-    system = "x86_64-linux";
+    system = "SYSTEM";
     pkgs = ((import ./pkgs/flake.nix).outputs { inherit self; }).legacyPackages.${system};
   in {
     devShells.${system}.default = derivation {
@@ -91,7 +92,7 @@ class Bench:
         with open(flake) as text:
             flake_text = text.read()
         if count == 0:
-            flake_text = SMALL
+            flake_text = SMALL.replace("SYSTEM", f"{platform.machine()}-linux")
         elif not hook:
             flake_text = re.sub(r"\n *shellHook = .*", "", flake_text)
         with open(flake, "w") as out:

@@ -146,7 +146,8 @@ def memory(bench, peers, rounds):
     ready = "echo ready; exec sleep 600"
     bare = peering.bwrap_bare(peers, bench.env).argv[:-1]
     kinds = {"igloo": bench.igloo_run(folder, "sh", "-c", ready), "bwrap": [*bare, "/bin/sh", "-c", ready]}
-    lines = [["", "boxes", "last ready ms", "supervisor Rss KiB", "its Pss", "keeper Rss", "Pss each, all", "kernel KiB each"]]
+    lines = [["", "boxes", "last ready ms", "supervisor Rss KiB", "its Pss", "keeper Rss", "Pss each, all",
+              "kernel KiB each"]]
     pss, supervisors = {}, []
     for name, argv in kinds.items():
         for count in COUNTS:

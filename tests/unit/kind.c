@@ -255,7 +255,7 @@ static int copy_tool(const char *from, const char *to)
 int main(int argc, char **argv)
 {
 	char folder[] = "/tmp/igloo-kind-XXXXXX";
-	char *tool; /* not freed: it must survive longjmp() */
+	char *tool;
 	volatile int number = 0;
 	volatile int failed = 0;
 
@@ -268,6 +268,7 @@ int main(int argc, char **argv)
 	tool = xasprintf("%s/boxtool", work);
 	if (mkdir(work, 0755) < 0 || copy_tool(argv[1], tool) < 0)
 		return 99;
+	free(tool);
 	for (size_t k = 0; kinds[k]; k++) {
 		struct err *e = NULL;
 

@@ -12,13 +12,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Kernels before 5.8 do not say: there a second mount on top does no harm. */
-static bool is_mounted(const char *path)
+enum mounted { MOUNTED, NOT_MOUNTED, UNKNOWN };
+
+/* Kernels before 5.8 do not say. */
+static enum mounted look(const char *path)
 {
 	struct statx stx;
 
-	return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &stx) == 0 &&
-	       (stx.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) && (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &stx) < 0 ||
+	    !(stx.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT))
+		return UNKNOWN;
+	return stx.stx_attributes & STATX_ATTR_MOUNT_ROOT ? MOUNTED : NOT_MOUNTED;
 }
 
 static void ATTR_NORETURN repin_run(int userns, int mntns, const struct box_spec *spec, int report)
@@ -36,9 +40,12 @@ static void ATTR_NORETURN repin_run(int userns, int mntns, const struct box_spec
 		childreport_fail(report, e);
 	}
 	for (size_t i = 0; i < spec->npins; i++) {
+		enum mounted mounted = look(spec->pins[i].path);
 		struct stat st;
 
-		if (is_mounted(spec->pins[i].path) || lstat(spec->pins[i].path, &st) < 0)
+		/* Where the kernel does not say, a second mount on top does no harm; but it must be possible. */
+		if (mounted == MOUNTED || (mounted == UNKNOWN && !mnt_has_new_api()) ||
+		    lstat(spec->pins[i].path, &st) < 0)
 			continue;
 		/* Without the mount calls of 5.12 nothing can be mounted from here: better no box than an open one. */
 		if (!mnt_has_new_api()) {
