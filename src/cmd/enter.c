@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "box/box.h"
 #include "box/resolve.h"
+#include "fmt/digest.h"
 #include "nix/devscript.h"
 #include "nix/storepath.h"
 #include "sys/fd.h"
@@ -231,24 +232,51 @@ static int fill_spec(const struct box_options *o, struct enter *in, struct err *
 	return r;
 }
 
-/* Starts igloo again, as it was called, behind `argv`. */
-static int start_again(struct strv *argv, struct err **e)
+/* Adds igloo's own arguments, without its name. */
+static int own_arguments(struct strv *argv, struct err **e)
 {
 	_cleanup_str_ struct str line = STR_INIT;
 	_cleanup_close_ int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	int r = fd < 0 ? err_errno(e, errno, "cannot read igloo's own arguments") : fd_read_all(fd, 4 << 20, &line, e);
+
+	for (size_t at = strlen(str_text(&line)) + 1; r == 0 && at < line.len; at += strlen(line.p + at) + 1)
+		strv_add(argv, line.p + at);
+	return r;
+}
+
+/* Starts igloo again, as it was called, behind `argv`. */
+static int start_behind(struct strv *argv, struct err **e)
+{
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	int r = fd < 0 || n < 0 ? err_errno(e, errno, "cannot start igloo again") : fd_read_all(fd, 4 << 20, &line, e);
-	size_t at;
+	int r;
 
-	if (r < 0)
-		return r;
+	if (n < 0)
+		return err_errno(e, errno, "cannot find igloo's own program");
 	self[n] = '\0';
 	strv_add(argv, self);
-	for (at = strlen(str_text(&line)) + 1; at < line.len; at += strlen(line.p + at) + 1)
-		strv_add(argv, line.p + at);
+	r = own_arguments(argv, e);
+	if (r < 0)
+		return r;
 	(void)execvp(argv->v[0], argv->v);
 	return err_errno(e, errno, "cannot run %s", argv->v[0]);
+}
+
+/* A supervisor lives as long as its box. One that had to resolve or hash before carries libcrypto (3 MiB) and what the
+ * allocator kept; so it begins again, once, and then finds everything as it left it. */
+#define STARTED_AGAIN "IGLOO_STARTED_AGAIN"
+
+static void start_small(void)
+{
+	_cleanup_strv_ struct strv argv = STRV_INIT;
+
+	if (!digest_is_loaded() || getenv(STARTED_AGAIN))
+		return;
+	strv_add(&argv, "igloo");
+	if (own_arguments(&argv, NULL) < 0 || setenv(STARTED_AGAIN, "1", 1) < 0)
+		return;
+	(void)execv("/proc/self/exe", argv.v);
+	(void)unsetenv(STARTED_AGAIN);
 }
 
 /* Limits that this process cannot set may be there for one that the user's systemd starts. */
@@ -258,7 +286,7 @@ static int plan_limits(const struct box_options *o, struct err **e)
 	_cleanup_strv_ struct strv argv = STRV_INIT;
 	int r = limits.cpu_milli || limits.memory || limits.pids ? cgroup_plan(&limits, &argv, e) : 0;
 
-	return r <= 0 ? r : start_again(&argv, e);
+	return r <= 0 ? r : start_behind(&argv, e);
 }
 
 int enter_prepare(const struct box_options *o, bool interactive, struct enter *in, struct err **e)
@@ -273,6 +301,7 @@ int enter_prepare(const struct box_options *o, bool interactive, struct enter *i
 		r = enter_environment(o, false, interactive, in, NULL, e);
 	if (r < 0)
 		return r;
+	start_small();
 	fill_env(o, in);
 	return fill_spec(o, in, e);
 }
