@@ -269,13 +269,16 @@ static int start_behind(struct strv *argv, struct err **e)
 static void start_small(void)
 {
 	_cleanup_strv_ struct strv argv = STRV_INIT;
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
-	if (!digest_is_loaded() || getenv(STARTED_AGAIN))
+	if (n < 0 || !digest_is_loaded() || getenv(STARTED_AGAIN))
 		return;
-	strv_add(&argv, "igloo");
+	self[n] = '\0';
+	strv_add(&argv, self);
 	if (own_arguments(&argv, NULL) < 0 || setenv(STARTED_AGAIN, "1", 1) < 0)
 		return;
-	(void)execv("/proc/self/exe", argv.v);
+	(void)execv(self, argv.v);
 	(void)unsetenv(STARTED_AGAIN);
 }
 
