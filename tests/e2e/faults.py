@@ -560,7 +560,7 @@ def killed_writers_leave_no_temporary_files():
         os.utime(f"{folder}/.thing.4000000.0.tmp", (time.time() - 100000,) * 2)
     touch_flake()
     fine()
-    left = [n for folder in (slot, f"{slot}/env") for n in os.listdir(folder) if n.endswith(".tmp")]
+    left = [n for folder in (slot, f"{slot}/env") for n in os.listdir(folder) if n.startswith(".thing")]
     assert not left, left
 
 
@@ -849,6 +849,7 @@ def descriptors_and_children_of_a_supervisor():
         return len(os.listdir(f"/proc/{pid}/fd"))
 
     igloo("exec", "busy", "--", "true")
+    time.sleep(1)  # what watches the workspace opens its descriptor half a second after the start
     before = count()
     for i in range(10 if QUICK else 40):
         igloo("exec", "busy", "--", "bash", "-c", f"exit {i}", code=i)
