@@ -152,6 +152,17 @@ TEST(host_is_not_there)
 	CHECK(run("exists", "/etc/passwd", "", false, out).value == 0);
 }
 
+TEST(set_user_id_files_are_refused_and_nothing_else)
+{
+	_cleanup_free_ char *path = xasprintf("%s/power", work);
+	_cleanup_free_ char *tool = xasprintf("%s/boxtool", work);
+	struct stat st;
+
+	CHECK(run("create-setuid", path, "", false, out).value == 1);
+	CHECK(stat(path, &st) < 0);
+	CHECK(run("read-odd-mode", tool, "", false, out).value == 0);
+}
+
 TEST(left_over_processes_end_with_the_command)
 {
 	struct supervise_result r = run("leave", "", "", false, out);

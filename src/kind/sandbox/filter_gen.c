@@ -2,6 +2,7 @@
  * that a start of igloo neither links libseccomp nor compiles a filter. Calls of another architecture
  * than the machine's own (32-bit ones, x32) kill the process: libseccomp's bad-arch action. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/sched.h>
 #include <seccomp.h>
@@ -16,7 +17,10 @@
 #define TIOCLINUX 0x541c
 #endif
 
-enum how { ALWAYS, MASKED, RANGE };
+enum how { ALWAYS, MASKED, BOTH, RANGE };
+
+/* O_TMPFILE without the O_DIRECTORY in it. */
+#define TMPFILE_BIT (O_TMPFILE & ~O_DIRECTORY)
 
 struct rule {
 	const char *call;
@@ -25,12 +29,15 @@ struct rule {
 	uint64_t a; /* mask, or the lowest value */
 	uint64_t b; /* value, or the highest */
 	int errnum;
+	unsigned argument2; /* BOTH: b is its bit */
 };
 
-#define RULE(call, errnum, reason) {#call, ALWAYS, 0, 0, 0, errnum},
+#define RULE(call, errnum, reason) {#call, ALWAYS, 0, 0, 0, errnum, 0},
 #define RULE_MASKED(call, argument, mask, value, errnum, reason) \
-	{#call, MASKED, argument, mask, (uint64_t)(value), errnum},
-#define RULE_RANGE(call, argument, low, high, errnum, reason) {#call, RANGE, argument, low, high, errnum},
+	{#call, MASKED, argument, mask, (uint64_t)(value), errnum, 0},
+#define RULE_BOTH(call, argument, bit, argument2, bit2, errnum, reason) \
+	{#call, BOTH, argument, bit, bit2, errnum, argument2},
+#define RULE_RANGE(call, argument, low, high, errnum, reason) {#call, RANGE, argument, low, high, errnum, 0},
 static const struct rule rules[] = {
 #include "kind/sandbox/filter_rules.h"
 };
@@ -48,6 +55,9 @@ static int add(scmp_filter_ctx ctx, const struct rule *r)
 		return seccomp_rule_add(ctx, action, nr, 0);
 	case MASKED:
 		return seccomp_rule_add(ctx, action, nr, 1, SCMP_CMP(r->argument, SCMP_CMP_MASKED_EQ, r->a, r->b));
+	case BOTH:
+		return seccomp_rule_add(ctx, action, nr, 2, SCMP_CMP(r->argument, SCMP_CMP_MASKED_EQ, r->a, r->a),
+					SCMP_CMP(r->argument2, SCMP_CMP_MASKED_EQ, r->b, r->b));
 	case RANGE:
 		/* The kernel takes these arguments as 32 bits: the upper half must not hide a value. */
 		if (r->b == 0xffffffff)

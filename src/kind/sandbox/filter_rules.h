@@ -7,6 +7,7 @@
  *
  * RULE(call, errno, reason)
  * RULE_MASKED(call, argument, mask, value, errno, reason)  when (argument & mask) == value
+ * RULE_BOTH(call, argument, bit, argument2, bit2, errno, reason)  when both bits are set, each in its argument
  * RULE_RANGE(call, argument, low, high, errno, reason)     when low <= argument <= high */
 
 /* Namespaces: a user namespace inside gives back every capability over new kernel objects. */
@@ -90,10 +91,15 @@ RULE_MASKED(fchmodat2, 2, S_ISUID, S_ISUID, EPERM, "as chmod")
 RULE_MASKED(fchmodat2, 2, S_ISGID, S_ISGID, EPERM, "as chmod")
 RULE_MASKED(creat, 1, S_ISUID, S_ISUID, EPERM, "as chmod")
 RULE_MASKED(creat, 1, S_ISGID, S_ISGID, EPERM, "as chmod")
-RULE_MASKED(open, 2, S_ISUID, S_ISUID, EPERM, "as chmod")
-RULE_MASKED(open, 2, S_ISGID, S_ISGID, EPERM, "as chmod")
-RULE_MASKED(openat, 3, S_ISUID, S_ISUID, EPERM, "as chmod")
-RULE_MASKED(openat, 3, S_ISGID, S_ISGID, EPERM, "as chmod")
+/* Only where they create: otherwise the mode is whatever the register held. */
+RULE_BOTH(open, 1, O_CREAT, 2, S_ISUID, EPERM, "as chmod")
+RULE_BOTH(open, 1, O_CREAT, 2, S_ISGID, EPERM, "as chmod")
+RULE_BOTH(open, 1, TMPFILE_BIT, 2, S_ISUID, EPERM, "as chmod")
+RULE_BOTH(open, 1, TMPFILE_BIT, 2, S_ISGID, EPERM, "as chmod")
+RULE_BOTH(openat, 2, O_CREAT, 3, S_ISUID, EPERM, "as chmod")
+RULE_BOTH(openat, 2, O_CREAT, 3, S_ISGID, EPERM, "as chmod")
+RULE_BOTH(openat, 2, TMPFILE_BIT, 3, S_ISUID, EPERM, "as chmod")
+RULE_BOTH(openat, 2, TMPFILE_BIT, 3, S_ISGID, EPERM, "as chmod")
 RULE(openat2, ENOSYS, "its mode lies in memory, where a filter cannot look; programs fall back to openat")
 RULE_MASKED(mknod, 1, S_ISUID, S_ISUID, EPERM, "as chmod")
 RULE_MASKED(mknod, 1, S_ISGID, S_ISGID, EPERM, "as chmod")
