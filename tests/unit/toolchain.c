@@ -90,8 +90,8 @@ static int box(struct str *out, struct str *errors, const char *first, ...)
 	strv_addf(&argv, "%s/slot", folder);
 	strv_add(&argv, "/nix");
 	strv_add(&argv, "--bind");
-	strv_addf(&argv, "%s/work", folder);
-	strv_add(&argv, "/work");
+	strv_addf(&argv, "%s/job", folder);
+	strv_add(&argv, "/job");
 	for (size_t i = 0; i < tc.paths.n; i++) {
 		strv_add(&argv, "--ro-bind");
 		strv_add(&argv, tc.sources.v[i]);
@@ -236,7 +236,7 @@ TEST(registration_is_right)
 {
 	_cleanup_str_ struct str out = STR_INIT;
 	_cleanup_str_ struct str errors = STR_INIT;
-	_cleanup_free_ char *file = xasprintf("%s/work/dump", folder);
+	_cleanup_free_ char *file = xasprintf("%s/job/dump", folder);
 	_cleanup_close_ int fd = -1;
 	int r;
 
@@ -254,7 +254,7 @@ TEST(registration_is_right)
 				  "slot /nix");
 		for (size_t i = 0; i < tc.paths.n; i++)
 			str_addf(&script, " --ro-bind %s %s", tc.sources.v[i], tc.paths.v[i]);
-		str_addf(&script, " %s/nix-store --load-db <work/dump", tc.nix_bin);
+		str_addf(&script, " %s/nix-store --load-db <job/dump", tc.nix_bin);
 		CHECK(shell(script.p, NULL) == 0);
 	}
 	CHECK(box(&out, NULL, "nix-store", "--dump-db", NULL) == 0);
@@ -279,26 +279,26 @@ TEST(git_flake)
 
 	if (no_box() || !tc.git_bin)
 		return;
-	CHECK(shell("rm -rf work/repo; git init -q work/repo; cd work/repo; echo '{ outputs = _: { answer = "
+	CHECK(shell("rm -rf job/repo; git init -q job/repo; cd job/repo; echo '{ outputs = _: { answer = "
 		    "builtins.readFile ./data; }; }' >flake.nix; printf 42 >data; git add .; git -c user.name=a -c "
 		    "user.email=a@b -c commit.gpgsign=false commit -qm x; printf 43 >data; git -c user.name=a -c "
 		    "user.email=a@b "
 		    "-c commit.gpgsign=false commit -qam y; git rev-parse HEAD~ >../old",
 		    NULL) == 0);
 	r = box(&out, &errors, "nix", "eval", "--raw", "--extra-experimental-features", "nix-command flakes",
-		"git+file:///work/repo#answer", NULL);
+		"git+file:///job/repo#answer", NULL);
 	if (r != 0)
 		printf("# %s\n", str_text(&errors));
 	CHECK(r == 0);
 	CHECK_STR(str_text(&out), "43");
 	/* With a change that is not committed. */
 	out.len = 0;
-	CHECK(shell("printf 44 >work/repo/data", NULL) == 0);
+	CHECK(shell("printf 44 >job/repo/data", NULL) == 0);
 	CHECK(box(&out, NULL, "nix", "eval", "--raw", "--extra-experimental-features", "nix-command flakes",
-		  "git+file:///work/repo#answer", NULL) == 0);
+		  "git+file:///job/repo#answer", NULL) == 0);
 	CHECK_STR(str_text(&out), "44");
 	out.len = 0;
-	CHECK(box(&out, NULL, "git", "-C", "/work/repo", "status", "--porcelain", NULL) == 0);
+	CHECK(box(&out, NULL, "git", "-C", "/job/repo", "status", "--porcelain", NULL) == 0);
 	CHECK_STR(str_text(&out), " M data\n");
 	CHECK(box(NULL, NULL, "git", "init", "-q", "/tmp/new", NULL) == 0);
 }
@@ -423,7 +423,7 @@ __attribute__((constructor(101))) static void start(void)
 	(void)unsetenv("IGLOO_NIX");
 	folder = xasprintf("%s/igloo-toolchain-XXXXXX", tmp ? tmp : "/tmp");
 	if (!mkdtemp(folder) ||
-	    shell("mkdir -p cache slot/store slot/var work; echo \"root:x:$(id -u):$(id -g)::/home:/bin/sh\" >passwd",
+	    shell("mkdir -p cache slot/store slot/var job; echo \"root:x:$(id -u):$(id -g)::/home:/bin/sh\" >passwd",
 		  NULL) < 0)
 		exit(1);
 	cache_path = xasprintf("%s/cache", folder);
