@@ -8,6 +8,7 @@
 #include "sys/fd.h"
 #include "sys/mnt.h"
 #include "sys/ns.h"
+#include "sys/probe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -102,7 +103,7 @@ static int start_alone(struct kind_box *box, struct setup *s, int report, struct
 	(void)close_fd(go[0]);
 	if (pid < 0) {
 		(void)close_fd(go[1]);
-		return err_errno(e, -pid, "cannot make the box's namespaces");
+		return probe_explain_userns(-pid, e);
 	}
 	box->pid = pid;
 	r = ns_write_maps(pid, BOX_UID, BOX_GID, e);

@@ -23,6 +23,7 @@
 #include "sys/file.h"
 #include "sys/mnt.h"
 #include "sys/ns.h"
+#include "sys/probe.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -301,7 +302,7 @@ static void ATTR_NORETURN keeper_make(struct keeper *k, int go, int report)
 		(void)close_fd(report);
 		keeper_run(k);
 	}
-	r = pid < 0 ? err_errno(&e, -pid, "cannot make a user namespace") : ns_write_maps(pid, BOX_UID, BOX_GID, &e);
+	r = pid < 0 ? probe_explain_userns(-pid, &e) : ns_write_maps(pid, BOX_UID, BOX_GID, &e);
 	if (r == 0 && fd_write_all(go, "g", 1) < 0)
 		r = err_set(&e, EPIPE, "the view's keeper ended early");
 	if (r < 0 && pid > 0)
