@@ -6,7 +6,9 @@
  *   - the record must have that key, and be of the same shell, flake folder, platform and Nix;
  *   - the store paths of its closure that are the slot's own must be there (a garbage collection in a box may have
  *     taken them); those of the host are checked by whoever mounts them.
- * Anything else evaluates, under the slot's resolve lock; who had to wait for it looks at the record again first. */
+ * Anything else is done aside (sys/aside.h), so that the supervisor this process becomes stays small: files that must
+ * be read again are hashed, and if that does not find the record good it evaluates, under the slot's resolve lock; who
+ * had to wait for that looks at the record again first. */
 #include "box/environment.h"
 
 #include "base/log.h"
@@ -15,6 +17,7 @@
 #include "nix/sourceindex.h"
 #include "nix/storepath.h"
 #include "nix/toolchain.h"
+#include "sys/aside.h"
 #include "sys/file.h"
 
 #include <errno.h>
@@ -124,20 +127,26 @@ static void say_wait(pid_t holder)
 		log_note("waiting for another igloo, which resolves an environment of this slot");
 }
 
+/* Untracked, flake.nix is not there for Nix. */
+static int check_tracked(const struct environment_query *q, const struct sourceindex *x, struct err **e)
+{
+	const char *sub = q->source->subdir;
+
+	if (!x->flake_untracked)
+		return 0;
+	(void)err_set(e, ENOENT, "git does not track %s%sflake.nix, so Nix does not see it", sub, *sub ? "/" : "");
+	(void)err_hint(e, "run: git add --intent-to-add %s%sflake.nix", sub, *sub ? "/" : "");
+	return -EINVAL;
+}
+
 static int check_source(const struct environment_query *q, int env_dir, const char *index, struct sourceindex *ret,
 			struct err **e)
 {
-	int r = sourceindex_check(q->source, env_dir, index, ret, e);
+	int r = sourceindex_check(q->source, env_dir, index, ret, e) < 0 ? -EINVAL : check_tracked(q, ret, e);
 
-	if (r == 0 && ret->flake_untracked) {
-		const char *sub = q->source->subdir;
-
-		(void)err_set(e, ENOENT, "git does not track %s%sflake.nix, so Nix does not see it", sub,
-			      *sub ? "/" : "");
-		r = err_hint(e, "run: git add --intent-to-add %s%sflake.nix", sub, *sub ? "/" : "");
+	if (r < 0)
 		sourceindex_release(ret);
-	}
-	return r < 0 ? -EINVAL : 0;
+	return r;
 }
 
 /* The repository may change while it is evaluated: then the record is for neither state, and once more it goes. */
@@ -165,39 +174,93 @@ static int evaluate(struct slot *slot, const struct environment_query *q, int en
 	return err_set(e, EAGAIN, "the repository keeps changing while its environment is resolved");
 }
 
+/* What environment_open() works on; the names are of files in env_dir. */
+struct work {
+	struct slot *slot;
+	const struct environment_query *q;
+	int env_dir;
+	char *record;
+	char *index;
+	char *nix_id;
+	struct strv why;
+};
+
+/* The warm path. */
+static int open_warm(struct work *w, struct env_record *ret)
+{
+	_cleanup_sourceindex_ struct sourceindex source = {0};
+
+	if (w->q->refresh || sourceindex_peek(w->q->source, w->env_dir, w->index, &source, NULL) < 0 ||
+	    source.flake_untracked)
+		return -ESTALE;
+	return try_record(w->slot, w->env_dir, w->record, w->q, source.key, w->nix_id, ret, NULL);
+}
+
+/* Leaves a good record. */
+static int make_good(struct work *w, struct err **e)
+{
+	_cleanup_sourceindex_ struct sourceindex source = {0};
+	_cleanup_record_ struct env_record found = {0};
+	_cleanup_close_ int lock = -1;
+	int r = check_source(w->q, w->env_dir, w->index, &source, e);
+
+	if (r < 0)
+		return r;
+	strv_add_all(&w->why, source.changed.v);
+	if (w->q->refresh)
+		because(&w->why, "asked to");
+	else if (try_record(w->slot, w->env_dir, w->record, w->q, source.key, w->nix_id, &found, &w->why) == 0)
+		return 0;
+	lock = slot_lock_resolve(w->slot, say_wait, e);
+	if (lock < 0)
+		return lock;
+	/* Somebody else may have made it while we waited. */
+	if (!w->q->refresh &&
+	    try_record(w->slot, w->env_dir, w->record, w->q, source.key, w->nix_id, &found, NULL) == 0)
+		return 0;
+	return evaluate(w->slot, w->q, w->env_dir, w->index, w->record, w->nix_id, e);
+}
+
+/* The answer is the reasons, a line each. */
+static int make_good_aside(void *arg, struct str *answer, struct err **e)
+{
+	struct work *w = arg;
+	int r = make_good(w, e);
+
+	for (size_t i = 0; i < w->why.n; i++)
+		str_addf(answer, "%s\n", w->why.v[i]);
+	return r;
+}
+
+static int open_work(struct work *w, struct env_record *ret, struct strv *why, struct err **e)
+{
+	_cleanup_str_ struct str answer = STR_INIT;
+	int r = toolchain_identity(w->q->source->repo_dir, &w->nix_id, e);
+
+	if (r < 0 || open_warm(w, ret) == 0)
+		return r;
+	r = aside_run(make_good_aside, w, &answer, e);
+	if (r < 0)
+		return r;
+	if (why)
+		strv_split(why, str_text(&answer), '\n');
+	return record_read(w->env_dir, w->record, ret, e);
+}
+
 int environment_open(struct slot *slot, const struct environment_query *q, struct env_record *ret, struct strv *why,
 		     struct err **e)
 {
 	_cleanup_close_ int env_dir = file_open_beneath(slot->dir, "env", O_RDONLY | O_DIRECTORY, 0);
-	_cleanup_close_ int lock = -1;
-	_cleanup_sourceindex_ struct sourceindex source = {0};
-	_cleanup_free_ char *record = NULL;
-	_cleanup_free_ char *index = NULL;
-	_cleanup_free_ char *nix_id = NULL;
+	struct work w = {.slot = slot, .q = q, .env_dir = env_dir, .why = STRV_INIT};
 	int r;
 
 	if (env_dir < 0)
 		return err_errno(e, -env_dir, "slot '%s': cannot open its records", slot->id);
-	file_names(q, &record, &index);
-	r = toolchain_identity(q->source->repo_dir, &nix_id, e);
-	if (r == 0)
-		r = check_source(q, env_dir, index, &source, e);
-	if (r < 0)
-		return r;
-	if (why)
-		strv_add_all(why, source.changed.v);
-	if (q->refresh)
-		because(why, "asked to");
-	else if (try_record(slot, env_dir, record, q, source.key, nix_id, ret, why) == 0)
-		return 0;
-	lock = slot_lock_resolve(slot, say_wait, e);
-	if (lock < 0)
-		return lock;
-	/* Somebody else may have made it while we waited. */
-	if (!q->refresh && try_record(slot, env_dir, record, q, source.key, nix_id, ret, NULL) == 0)
-		return 0;
-	r = evaluate(slot, q, env_dir, index, record, nix_id, e);
-	if (r < 0)
-		return r;
-	return record_read(env_dir, record, ret, e);
+	file_names(q, &w.record, &w.index);
+	r = open_work(&w, ret, why, e);
+	strv_release(&w.why);
+	free(w.record);
+	free(w.index);
+	free(w.nix_id);
+	return r;
 }

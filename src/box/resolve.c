@@ -217,7 +217,7 @@ static void find_interactive(struct resolve *r, struct devenv *env, struct strv 
 	if (k == 0 && (!storepath_ok(str_text(&drv)) || !str_ends(str_text(&drv), ".drv")))
 		k = err_set(&e, EBADMSG, "it is no derivation");
 	if (k == 0)
-		k = resolve_take_outputs(r, str_text(&drv), &complete, &e);
+		k = resolve_take_outputs(r, str_text(&drv), RESOLVE_OUTPUTS, &complete, &e);
 	strv_split(&realise, "nix-store --add-root " BASH_ROOT " --realise", ' ');
 	strv_add(&realise, str_text(&drv));
 	if (k == 0)
@@ -318,7 +318,7 @@ static int ask_nix(struct resolve *r, const char *profile, struct found *f, stru
 	int k = instantiate(r, &drv, e);
 
 	if (k == 0)
-		k = resolve_take_outputs(r, drv, &r->nothing_missing, e);
+		k = resolve_take_outputs(r, drv, RESOLVE_INPUTS, &r->nothing_missing, e);
 	if (k == 0)
 		k = print_environment(r, drv, profile, &json, e);
 	if (k == 0)

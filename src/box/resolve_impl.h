@@ -20,8 +20,13 @@ struct resolve {
 int resolve_take_tools(struct resolve *r, struct err **e);
 /* So do the locked inputs that the host's store has. */
 int resolve_take_inputs(struct resolve *r, struct err **e);
-/* And the outputs of derivation `drv` (in the slot's store) if the host has them, else those it is built from.
- * *ret_complete: all of the latter were there; unchanged in the other case. */
-int resolve_take_outputs(struct resolve *r, const char *drv, bool *ret_complete, struct err **e);
+enum resolve_want {
+	RESOLVE_OUTPUTS, /* what the derivation makes, else what it is built from */
+	RESOLVE_INPUTS,  /* what it is built from: a shell's variables are another build of the same inputs */
+};
+/* And what the host has of that of derivation `drv`, which is in the slot's store. *ret_complete: all it is built from
+ * was there. */
+int resolve_take_outputs(struct resolve *r, const char *drv, enum resolve_want want, bool *ret_complete,
+			 struct err **e);
 
 #endif

@@ -69,8 +69,16 @@ int resolve_take_inputs(struct resolve *r, struct err **e)
 	return k < 0 ? k : take_from_host(r, &valid, e);
 }
 
-/* Of the derivation's own outputs if the host has them, else of what it is built from. */
-int resolve_take_outputs(struct resolve *r, const char *drv, bool *ret_complete, struct err **e)
+/* The valid outputs of `drv` itself among `valid` (sorted). */
+static void add_own_outputs(const struct drv_closure *graph, const char *drv, const struct strv *valid,
+			    struct strv *take)
+{
+	for (size_t i = 0; i < graph->n_outputs; i++)
+		if (strcmp(graph->outputs[i].drv, drv) == 0 && strv_find_sorted(valid, graph->outputs[i].path) >= 0)
+			strv_add(take, graph->outputs[i].path);
+}
+
+int resolve_take_outputs(struct resolve *r, const char *drv, enum resolve_want want, bool *ret_complete, struct err **e)
 {
 	_cleanup_close_ int store = file_open_beneath(r->slot->dir, "nix/store", O_RDONLY | O_DIRECTORY, 0);
 	_cleanup_drv_closure_ struct drv_closure *graph = NULL;
@@ -80,6 +88,7 @@ int resolve_take_outputs(struct resolve *r, const char *drv, bool *ret_complete,
 	const char *const roots[] = {drv};
 	int k;
 
+	*ret_complete = false;
 	if (!r->host)
 		return 0;
 	if (store < 0)
@@ -92,9 +101,8 @@ int resolve_take_outputs(struct resolve *r, const char *drv, bool *ret_complete,
 	for (size_t i = 0; i < graph->n_outputs; i++)
 		strv_add(&candidates, graph->outputs[i].path);
 	k = hoststore_valid(r->host, &candidates, &valid, e);
-	for (size_t i = 0; i < graph->n_outputs && k == 0; i++)
-		if (strcmp(graph->outputs[i].drv, drv) == 0 && strv_find_sorted(&valid, graph->outputs[i].path) >= 0)
-			strv_add(&take, graph->outputs[i].path);
+	if (k == 0 && want == RESOLVE_OUTPUTS)
+		add_own_outputs(graph, drv, &valid, &take);
 	if (k == 0 && take.n == 0)
 		k = drvneed(store, drv, &valid, &take, ret_complete, e);
 	return k < 0 ? k : take_from_host(r, &take, e);

@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "box/box.h"
 #include "box/resolve.h"
-#include "fmt/digest.h"
 #include "nix/devscript.h"
 #include "nix/storepath.h"
 #include "sys/fd.h"
@@ -262,26 +261,6 @@ static int start_behind(struct strv *argv, struct err **e)
 	return err_errno(e, errno, "cannot run %s", argv->v[0]);
 }
 
-/* A supervisor lives as long as its box. One that had to resolve or hash before carries libcrypto (3 MiB) and what the
- * allocator kept; so it begins again, once, and then finds everything as it left it. */
-#define STARTED_AGAIN "IGLOO_STARTED_AGAIN"
-
-static void start_small(void)
-{
-	_cleanup_strv_ struct strv argv = STRV_INIT;
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-	if (n < 0 || !digest_is_loaded() || getenv(STARTED_AGAIN))
-		return;
-	self[n] = '\0';
-	strv_add(&argv, self);
-	if (own_arguments(&argv, NULL) < 0 || setenv(STARTED_AGAIN, "1", 1) < 0)
-		return;
-	(void)execv(self, argv.v);
-	(void)unsetenv(STARTED_AGAIN);
-}
-
 /* Limits that this process cannot set may be there for one that the user's systemd starts. */
 static int plan_limits(const struct box_options *o, struct err **e)
 {
@@ -304,7 +283,6 @@ int enter_prepare(const struct box_options *o, bool interactive, struct enter *i
 		r = enter_environment(o, false, interactive, in, NULL, e);
 	if (r < 0)
 		return r;
-	start_small();
 	fill_env(o, in);
 	return fill_spec(o, in, e);
 }

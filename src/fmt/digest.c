@@ -38,11 +38,6 @@ static bool find(void *lib, const char *name, void *to)
 	return p != NULL;
 }
 
-bool digest_is_loaded(void)
-{
-	return crypto.md != NULL;
-}
-
 int digest_load(struct err **e)
 {
 	void *lib;

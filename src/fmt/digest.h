@@ -18,10 +18,8 @@ enum { DIGEST_SHA256_BYTES = 32, DIGEST_SHA256_HEX = 64, DIGEST_BYTES_MAX = 64 }
 enum digest_algo { DIGEST_MD5, DIGEST_SHA1, DIGEST_SHA256, DIGEST_SHA512 };
 
 /* Loads libcrypto if it is not loaded; the other functions do it by themselves. -ELIBACC with a hint
- * when there is none or it lacks a function. */
+ * when there is none or it lacks a function. It costs the process 3 MiB, for good: it pins itself. */
 int digest_load(struct err **e);
-/* True once it was: the library costs a process 3 MiB, for good (it pins itself). */
-bool digest_is_loaded(void);
 
 /* SHA-256 of n bytes at once. */
 int digest_sha256(const void *bytes, size_t n, uint8_t ret[static DIGEST_SHA256_BYTES], struct err **e);

@@ -352,22 +352,50 @@ static bool load(int cache_dirfd, const char *cache_name, const struct source *s
 	       s->is_git == !!(ret->h.flags & INDEXFILE_GIT);
 }
 
+static int open_root(const struct source *s, int *ret, struct err **e)
+{
+	_cleanup_str_ struct str shown = STR_INIT;
+
+	*ret = file_open_user(s->repo_dir, O_PATH | O_DIRECTORY);
+	if (*ret >= 0)
+		return 0;
+	str_add_printable(&shown, s->repo_dir, strlen(s->repo_dir), false);
+	return err_errno(e, -*ret, "cannot open '%s'", str_text(&shown));
+}
+
+int sourceindex_peek(const struct source *s, int cache_dirfd, const char *cache_name, struct sourceindex *ret,
+		     struct err **e)
+{
+	_cleanup_sourceindex_ struct sourceindex x = {0};
+	_cleanup_str_ struct str bytes = STR_INIT;
+	_cleanup_close_ int rootfd = -1;
+	struct indexfile old;
+	int r = open_root(s, &rootfd, e);
+
+	if (r == 0 && (!load(cache_dirfd, cache_name, s, &bytes, &old) || !indexwarm_unchanged(&old, rootfd)))
+		return err_set(e, EAGAIN, "the source must be looked at");
+	if (r == 0)
+		r = set_result(&old, &x, e);
+	if (r < 0)
+		return r;
+	*ret = x;
+	x = (struct sourceindex){0};
+	return 0;
+}
+
 int sourceindex_check(const struct source *s, int cache_dirfd, const char *cache_name, struct sourceindex *ret,
 		      struct err **e)
 {
 	_cleanup_sourceindex_ struct sourceindex x = {0};
 	_cleanup_str_ struct str bytes = STR_INIT;
-	_cleanup_close_ int rootfd = file_open_user(s->repo_dir, O_PATH | O_DIRECTORY);
-	struct rebuild rb = {.src = s, .rootfd = rootfd};
+	_cleanup_close_ int rootfd = -1;
+	struct rebuild rb = {.src = s};
 	struct indexfile old;
-	int r;
+	int r = open_root(s, &rootfd, e);
 
-	if (rootfd < 0) {
-		_cleanup_str_ struct str shown = STR_INIT;
-
-		str_add_printable(&shown, s->repo_dir, strlen(s->repo_dir), false);
-		return err_errno(e, -rootfd, "cannot open '%s'", str_text(&shown));
-	}
+	if (r < 0)
+		return r;
+	rb.rootfd = rootfd;
 	if (load(cache_dirfd, cache_name, s, &bytes, &old))
 		rb.old = &old;
 	if (rb.old && indexwarm_unchanged(rb.old, rootfd)) {

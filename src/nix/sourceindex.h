@@ -29,6 +29,9 @@ struct sourceindex {
  * fails. */
 int sourceindex_check(const struct source *s, int cache_dirfd, const char *cache_name, struct sourceindex *ret,
 		      struct err **e);
+/* As above where nothing has to be read, asked or hashed: -EAGAIN otherwise. */
+int sourceindex_peek(const struct source *s, int cache_dirfd, const char *cache_name, struct sourceindex *ret,
+		     struct err **e);
 void sourceindex_release(struct sourceindex *x);
 
 static inline void sourceindex_releasep(struct sourceindex *x)

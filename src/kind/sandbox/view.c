@@ -28,6 +28,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <grp.h>
 #include <poll.h>
 #include <sched.h>
@@ -221,6 +222,10 @@ static void ATTR_NORETURN keeper_run(struct keeper *k)
 	fd_close_from(6);
 	(void)signal(SIGHUP, SIG_IGN);
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* It stays for minutes, and has what its starter, which may have resolved, allocated and freed. */
+#ifdef __GLIBC__
+	(void)malloc_trim(0);
+#endif
 	keeper_serve(3, 4, 5, k->state, k->keep_ms);
 }
 
