@@ -1,8 +1,12 @@
 #include "box/spec.h"
 
+#include "sys/file.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 void box_spec_release(struct box_spec *spec)
 {
@@ -45,35 +49,52 @@ static int check_target(const char *target, struct err **e)
 	return 0;
 }
 
-static int add_share(struct box_spec *spec, const char *source, const char *target, bool read_only, struct err **e)
+static int add_share(struct box_spec *spec, const char *source, const struct stat *st, const char *target,
+		     bool read_only, struct err **e)
 {
-	struct stat st;
-
-	if (stat(source, &st) < 0)
-		return err_errno(e, errno, "cannot share '%s'", source);
-	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+	if (!S_ISDIR(st->st_mode) && !S_ISREG(st->st_mode))
 		return err_set(e, EINVAL, "cannot share '%s': neither a folder nor a regular file", source);
 	spec->shares = xrealloc_array(spec->shares, spec->nshares + 1, sizeof(*spec->shares));
 	spec->shares[spec->nshares++] = (struct box_share){
 		.source = xstrdup(source),
 		.target = xstrdup(target),
 		.read_only = read_only,
-		.dev = st.st_dev,
-		.ino = st.st_ino,
+		.dev = st->st_dev,
+		.ino = st->st_ino,
 	};
 	return 0;
 }
 
 int box_spec_add_share(struct box_spec *spec, const char *source, const char *target, bool read_only, struct err **e)
 {
+	_cleanup_close_ int top = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd = -1;
+	struct stat st;
 	int r = check_target(target, e);
 
-	return r < 0 ? r : add_share(spec, source, target, read_only, e);
+	if (r < 0)
+		return r;
+	if (source[0] != '/')
+		return err_set(e, EINVAL, "cannot share '%s': the path is not absolute", source);
+	fd = file_open_beneath(top, source + strspn(source, "/"), O_PATH, 0);
+	/* The user named it through whatever links there are, once; one that is there since was put there by another.
+	 */
+	if (fd == -ELOOP)
+		return err_set(e, ESTALE, "cannot share '%s': a part of it was replaced by a symbolic link", source);
+	if (fd < 0)
+		return err_errno(e, -fd, "cannot share '%s'", source);
+	if (fstat(fd, &st) < 0)
+		return err_errno(e, errno, "cannot share '%s'", source);
+	return add_share(spec, source, &st, target, read_only, e);
 }
 
 int box_spec_add_own_share(struct box_spec *spec, const char *source, const char *target, struct err **e)
 {
-	return add_share(spec, source, target, false, e);
+	struct stat st;
+
+	if (stat(source, &st) < 0)
+		return err_errno(e, errno, "cannot share '%s'", source);
+	return add_share(spec, source, &st, target, false, e);
 }
 
 void box_spec_add_terminal(struct box_spec *spec, const char *path)

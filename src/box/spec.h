@@ -95,7 +95,8 @@ void box_spec_add_terminal(struct box_spec *spec, const char *path);
 void box_spec_add_file(struct box_spec *spec, const char *name, const char *text);
 void box_spec_add_pin(struct box_spec *spec, const char *path, bool read_only);
 void box_spec_release(struct box_spec *spec);
-/* Adds a share after looking at its source. */
+/* Adds a share after looking at its source, an absolute path as realpath(3) gives it: one that has a symbolic link in
+ * it was changed since it was resolved, and is refused (-ESTALE). */
 int box_spec_add_share(struct box_spec *spec, const char *source, const char *target, bool read_only, struct err **e);
 
 #endif

@@ -194,6 +194,19 @@ static int clone_workspace(struct enter *in, struct err **e)
 	return 0;
 }
 
+static int share_workspace(struct enter *in, struct err **e)
+{
+	_cleanup_free_ char *tree = NULL;
+
+	if (!in->clone)
+		return box_spec_add_share(&in->spec, in->source.repo_dir, in->source.repo_dir,
+					  in->spec.mode == BOX_READ_ONLY, e);
+	tree = realpath(in->clone->tree, NULL);
+	if (!tree)
+		return err_errno(e, errno, "cannot open the clone '%s'", in->clone->tree);
+	return box_spec_add_share(&in->spec, tree, in->source.repo_dir, false, e);
+}
+
 static int fill_spec(const struct box_options *o, struct enter *in, struct err **e)
 {
 	struct box_spec *spec = &in->spec;
@@ -220,8 +233,7 @@ static int fill_spec(const struct box_options *o, struct enter *in, struct err *
 	}
 	r = spec->mode == BOX_CLONE ? clone_workspace(in, e) : 0;
 	if (r == 0)
-		r = box_spec_add_share(spec, in->clone ? in->clone->tree : in->source.repo_dir, in->source.repo_dir,
-				       spec->mode == BOX_READ_ONLY, e);
+		r = share_workspace(in, e);
 	if (r == 0)
 		r = protect_add_git_shares(&in->source, spec, e);
 	if (r == 0)
