@@ -6,16 +6,20 @@
   outputs = { self, nixpkgs }: let
     systems = [ "x86_64-linux" "aarch64-linux" ];
     each = f: nixpkgs.lib.genAttrs systems (system: f nixpkgs.legacyPackages.${system});
-    package = { stdenv, lib, meson, ninja, pkg-config, jansson, libseccomp, git, nix, makeWrapper }:
+    package = { stdenv, lib, meson, ninja, pkg-config, jansson, libseccomp, c-ares, http-parser, libidn2, openssl, git, nix, makeWrapper, patchelf }:
       stdenv.mkDerivation {
         pname = "igloo";
         version = "0.1.0";
         src = self;
-        nativeBuildInputs = [ meson ninja pkg-config makeWrapper ];
-        buildInputs = [ jansson libseccomp ];
+        nativeBuildInputs = [ meson ninja pkg-config makeWrapper patchelf ];
+        buildInputs = [ jansson libseccomp c-ares http-parser libidn2 openssl ];
         # What igloo calls at run time; what the user has on PATH comes first.
         postInstall = ''
           wrapProgram $out/bin/igloo --suffix PATH : ${lib.makeBinPath [ git nix ]}
+        '';
+        # What igloo loads with dlopen; the fixup phase drops library paths that nothing is linked from.
+        postFixup = ''
+          patchelf --add-rpath ${lib.makeLibraryPath [ c-ares http-parser libidn2 openssl ]} $out/bin/.igloo-wrapped
         '';
         # The guest is linked static.
         hardeningDisable = [ "pie" ];

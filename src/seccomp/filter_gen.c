@@ -1,6 +1,9 @@
-/* Runs at build time: turns filter_rules.h into a BPF program by libseccomp and prints it as a C array, so
- * that a start of igloo neither links libseccomp nor compiles a filter. Calls of another architecture
- * than the machine's own (32-bit ones, x32) kill the process: libseccomp's bad-arch action. */
+/* Runs at build time: turns a list of rules into a BPF program by libseccomp and prints it as a C array, so that a
+ * start of igloo neither links libseccomp nor compiles a filter. Calls of another architecture than the machine's own
+ * (32-bit ones, x32) kill the process: libseccomp's bad-arch action.
+ *
+ * Compiled once for each filter, with FILTER_RULES, the header of its rules; FILTER_NAME, the array's; and
+ * FILTER_ERRNO, with which calls without a rule fail, 0 to let them through. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -10,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,9 +31,9 @@ struct rule {
 	const char *call;
 	enum how how;
 	unsigned argument;
-	uint64_t a; /* mask, or the lowest value */
-	uint64_t b; /* value, or the highest */
-	int errnum;
+	uint64_t a;         /* mask, or the lowest value */
+	uint64_t b;         /* value, or the highest */
+	int errnum;         /* 0: allowed */
 	unsigned argument2; /* BOTH: b is its bit */
 };
 
@@ -38,17 +43,20 @@ struct rule {
 #define RULE_BOTH(call, argument, bit, argument2, bit2, errnum, reason) \
 	{#call, BOTH, argument, bit, bit2, errnum, argument2},
 #define RULE_RANGE(call, argument, low, high, errnum, reason) {#call, RANGE, argument, low, high, errnum, 0},
+#define ALLOW(call) {#call, ALWAYS, 0, 0, 0, 0, 0},
+#define ALLOW_IS(call, argument, value) {#call, RANGE, argument, (uint32_t)(value), (uint32_t)(value), 0, 0},
+#define ALLOW_NONE(call, argument, mask) {#call, MASKED, argument, mask, 0, 0, 0},
 static const struct rule rules[] = {
-#include "kind/sandbox/filter_rules.h"
+#include FILTER_RULES
 };
 
 static int add(scmp_filter_ctx ctx, const struct rule *r)
 {
-	uint32_t action = SCMP_ACT_ERRNO((uint32_t)r->errnum);
+	uint32_t action = r->errnum ? SCMP_ACT_ERRNO((uint32_t)r->errnum) : SCMP_ACT_ALLOW;
 	int nr = seccomp_syscall_resolve_name(r->call);
 
 	/* A call this architecture or this libseccomp does not know is not there to be made. */
-	if (nr == __NR_SCMP_ERROR)
+	if (nr == __NR_SCMP_ERROR || (nr < 0 && r->errnum == 0))
 		return 0;
 	switch (r->how) {
 	case ALWAYS:
@@ -77,7 +85,7 @@ static int add(scmp_filter_ctx ctx, const struct rule *r)
 
 int main(void)
 {
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+	scmp_filter_ctx ctx = seccomp_init(FILTER_ERRNO ? SCMP_ACT_ERRNO(FILTER_ERRNO) : SCMP_ACT_ALLOW);
 	struct sock_filter f;
 	FILE *tmp = tmpfile();
 	int rc;
@@ -97,8 +105,8 @@ int main(void)
 	if (rc < 0)
 		return 1;
 	rewind(tmp);
-	printf("/* Made by filter_gen.c. */\n#include <linux/filter.h>\nstatic const struct sock_filter "
-	       "filter_program[] = {\n");
+	printf("/* Made by filter_gen.c. */\n#include <linux/filter.h>\nstatic const struct sock_filter %s[] = {\n",
+	       FILTER_NAME);
 	while (fread(&f, sizeof(f), 1, tmp) == 1)
 		printf("\t{0x%02x, %u, %u, 0x%08x},\n", f.code, f.jt, f.jf, f.k);
 	printf("};\n");

@@ -1,0 +1,168 @@
+/* The messages on the control socket, both ends of it. */
+#include "net/engine_impl.h"
+#include "net/relay.h"
+#include "sys/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { ANSWER_MS = 10000 };
+
+const char *engine_reason_name(enum engine_reason reason)
+{
+	switch (reason) {
+	case ENGINE_DENIED_NAME:
+		return "name not allowed";
+	case ENGINE_DENIED_PORT:
+		return "port not allowed";
+	case ENGINE_DENIED_ADDRESS:
+		return "resolves to an address that is not public";
+	case ENGINE_DENIED_LITERAL:
+		return "address not allowed";
+	case ENGINE_DENIED_TLS_NAME:
+		return "TLS for another name";
+	case ENGINE_DENIED_TLS_NONE:
+		return "no TLS with a readable name";
+	case ENGINE_DENIED_HTTP_HOST:
+		return "HTTP for another host";
+	case ENGINE_FAILED:
+		return "cannot be reached";
+	}
+	return "unknown reason";
+}
+
+int engine_event(int control, struct engine_event *ret)
+{
+	struct engine_event ev;
+	ssize_t n = recv(control, &ev, sizeof(ev), MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -EPIPE;
+	if (n != sizeof(ev))
+		return n == 0 ? -EPIPE : 0;
+	/* The engine reads hostile bytes: what it says is not trusted to be a string. */
+	ev.host[HOSTNAME_MAX] = ev.detail[HOSTNAME_MAX] = '\0';
+	*ret = ev;
+	return 1;
+}
+
+static int send_waiting(int control, const void *bytes, size_t n, int fd)
+{
+	struct pollfd p = {.fd = control, .events = POLLOUT};
+	int r;
+
+	while ((r = fd_send(control, bytes, n, &fd, fd >= 0 ? 1 : 0)) == -EAGAIN)
+		if (poll(&p, 1, ANSWER_MS) == 0)
+			return -ETIMEDOUT;
+	return r;
+}
+
+static int send_policy(int control, const struct strv *policy, int answer_fd)
+{
+	static const size_t room = POLICY_MESSAGE_MAX - sizeof(struct policy_message);
+	_cleanup_str_ struct str all = STR_INIT;
+	_cleanup_free_ uint8_t *message = xmalloc(POLICY_MESSAGE_MAX);
+	size_t at = 0;
+
+	for (size_t i = 0; i < policy->n; i++)
+		str_add(&all, policy->v[i], strlen(policy->v[i]) + 1);
+	if (all.len > POLICY_BYTES_MAX)
+		return -E2BIG;
+	do {
+		size_t n = all.len - at < room ? all.len - at : room;
+		struct policy_message head = {.total = (uint32_t)all.len, .offset = (uint32_t)at};
+		int r;
+
+		memcpy(message, &head, sizeof(head));
+		if (n > 0)
+			memcpy(message + sizeof(head), all.p + at, n);
+		at += n;
+		/* The last piece carries the pipe for the answer. */
+		r = send_waiting(control, message, sizeof(head) + n, at == all.len ? answer_fd : -1);
+		if (r < 0)
+			return r;
+	} while (at < all.len);
+	return 0;
+}
+
+int engine_set_policy(int control, const struct strv *policy, struct err **e)
+{
+	_cleanup_close_ int in = -1;
+	_cleanup_close_ int out = -1;
+	struct policy_answer answer;
+	struct pollfd p;
+	int fds[2];
+	int r;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return err_errno(e, errno, "network: cannot make a pipe");
+	in = fds[0];
+	out = fds[1];
+	r = send_policy(control, policy, out);
+	out = close_fd(out);
+	if (r < 0)
+		return err_errno(e, -r, "network: cannot tell the gateway its new policy");
+	p = (struct pollfd){.fd = in, .events = POLLIN};
+	if (poll(&p, 1, ANSWER_MS) <= 0)
+		return err_set(e, ETIMEDOUT, "network: the gateway does not answer");
+	if (read(in, &answer, sizeof(answer)) != sizeof(answer))
+		return err_set(e, EPIPE, "network: the gateway has ended");
+	answer.message[sizeof(answer.message) - 1] = '\0';
+	return answer.errnum ? err_set(e, answer.errnum > 0 ? answer.errnum : EIO, "%s", answer.message) : 0;
+}
+
+static int apply(struct engine *g, struct err **e)
+{
+	_cleanup_policy_ struct policy *p = policy_new();
+	const char *end = g->incoming.p + g->incoming.len;
+
+	for (const char *at = g->incoming.p; at && at < end; at += strlen(at) + 1) {
+		int r = policy_add(p, at, e);
+
+		if (r < 0)
+			return r;
+	}
+	return engine_use_policy(g, take_ptr(p), e);
+}
+
+static void receive_piece(struct engine *g, size_t n, int answer_fd)
+{
+	struct policy_message head;
+	struct policy_answer answer = {0};
+	_cleanup_err_ struct err *e = NULL;
+
+	memcpy(&head, g->buffer, sizeof(head));
+	if (head.offset == 0)
+		str_clear(&g->incoming);
+	if (head.total > POLICY_BYTES_MAX || head.offset != g->incoming.len)
+		return;
+	str_add(&g->incoming, g->buffer + sizeof(head), n - sizeof(head));
+	if (g->incoming.len < head.total || answer_fd < 0)
+		return;
+	if (apply(g, &e) < 0) {
+		answer.errnum = e ? err_number(e) : EIO;
+		(void)snprintf(answer.message, sizeof(answer.message), "%s", e ? err_message(e) : "failed");
+	}
+	str_release(&g->incoming);
+	(void)fd_write_all(answer_fd, &answer, sizeof(answer));
+}
+
+bool policy_receive(struct engine *g)
+{
+	int fd = -1;
+	size_t nfds = 1;
+	ssize_t n = fd_recv(g->control, g->buffer, POLICY_MESSAGE_MAX, &fd, &nfds, MSG_DONTWAIT);
+	_cleanup_close_ int answer_fd = nfds == 1 ? fd : -1;
+
+	if (n == -EAGAIN || n == -EINTR)
+		return true;
+	if (n <= 0)
+		return false;
+	if ((size_t)n >= sizeof(struct policy_message))
+		receive_piece(g, (size_t)n, answer_fd);
+	return true;
+}

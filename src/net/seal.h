@@ -1,0 +1,16 @@
+/* The engine shuts itself in, before the first byte from the box.
+ *
+ * What it keeps is what it needs for work: the sockets it has, new TCP and UDP sockets in the host's network, and a
+ * root with copies of the host's /etc/hosts and /etc/resolv.conf. Everything else that could be asked of the kernel
+ * goes: mounts, IPC, capabilities, other uids, executables, new processes, files, and most system calls (seal_rules.h).
+ * Libraries are loaded before: the root has none. */
+#ifndef IGLOO_NET_SEAL_H
+#define IGLOO_NET_SEAL_H
+
+#include "base/err.h"
+
+/* For good. Fails where a part of it cannot be had; nothing is left out silently but this: a caller that is root and
+ * whose user namespace has no uid 65534 keeps its uid (it is an ordinary user outside of that namespace). */
+int seal_close(struct err **e);
+
+#endif

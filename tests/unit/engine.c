@@ -1,0 +1,406 @@
+/* The gateway engine between two network namespaces: sockets of the one, served from the other, whose servers echo. */
+#include "net/engine.h"
+
+#include "sys/fd.h"
+#include "test.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BASE = 0x7f120000, DNS_PORT = 53 };
+
+static int gateway_ns = -1;
+static int host_ns = -1;
+static pid_t engine = -1;
+static int control = -1;
+
+static int write_file(const char *path, const char *text)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	return fd < 0 ? -errno : fd_write_all(fd, text, strlen(text));
+}
+
+static int lo_up(void)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq r = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+
+	return ioctl(fd, SIOCSIFFLAGS, &r);
+}
+
+static struct sockaddr_in at(uint32_t address, uint16_t port)
+{
+	return (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(address)};
+}
+
+static int bound(int type, uint32_t address, uint16_t port)
+{
+	struct sockaddr_in a = at(address, port);
+	int on = 1;
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || (type == SOCK_STREAM && listen(fd, 4096) < 0))
+		return -1;
+	return fd;
+}
+
+/* One process for each connection: sends back what comes until its end. */
+static void echo_server(uint32_t address, uint16_t port)
+{
+	int l = bound(SOCK_STREAM, address, port);
+
+	if (fork() != 0) {
+		(void)close(l);
+		return;
+	}
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)signal(SIGCHLD, SIG_IGN);
+	for (;;) {
+		static char buf[65536];
+		int fd = accept(l, NULL, NULL);
+		ssize_t n;
+
+		if (fork() == 0) {
+			while ((n = read(fd, buf, sizeof(buf))) > 0)
+				(void)fd_write_all(fd, buf, (size_t)n);
+			_exit(0);
+		}
+		(void)close(fd);
+	}
+}
+
+static int set_up(void)
+{
+	char map[64];
+	uid_t uid = getuid();
+	gid_t gid = getgid();
+
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) < 0)
+		return -errno;
+	(void)write_file("/proc/self/setgroups", "deny");
+	(void)snprintf(map, sizeof(map), "0 %u 1", uid);
+	(void)write_file("/proc/self/uid_map", map);
+	(void)snprintf(map, sizeof(map), "0 %u 1", gid);
+	(void)write_file("/proc/self/gid_map", map);
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount("t", "/mnt", "tmpfs", 0, NULL) < 0)
+		return -errno;
+	(void)write_file("/mnt/hosts", "127.0.0.9 good.test other.test\n127.0.0.10 loop.test\n");
+	(void)write_file("/mnt/resolv.conf", "nameserver 127.0.0.99\n");
+	if (mount("/mnt/hosts", "/etc/hosts", NULL, MS_BIND, NULL) < 0 ||
+	    mount("/mnt/resolv.conf", "/etc/resolv.conf", NULL, MS_BIND, NULL) < 0 || lo_up() < 0)
+		return -errno;
+	gateway_ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (unshare(CLONE_NEWNET) < 0 || lo_up() < 0)
+		return -errno;
+	host_ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	(void)signal(SIGPIPE, SIG_IGN);
+	echo_server(INADDR_LOOPBACK + 8, 80);
+	echo_server(INADDR_LOOPBACK + 8, 443);
+	echo_server(INADDR_LOOPBACK + 8, 7000);
+	return 0;
+}
+
+static void entries(struct strv *policy, const char *extra)
+{
+	strv_add(policy, "good.test");
+	strv_add(policy, "good.test:7000");
+	strv_add(policy, "good.test:7001");
+	strv_add(policy, "loop.test");
+	strv_add(policy, "loop.test:7000");
+	strv_add(policy, "127.0.0.9:80");
+	strv_add(policy, "127.0.0.9:443");
+	strv_add(policy, "127.0.0.9:7000");
+	strv_add(policy, "127.0.0.9:7001");
+	if (extra)
+		strv_add(policy, extra);
+}
+
+static int start_engine(void)
+{
+	_cleanup_strv_ struct strv policy = STRV_INIT;
+	struct engine_config config = {.base = BASE, .policy = &policy};
+	struct err *e = NULL;
+	int r;
+
+	entries(&policy, NULL);
+	(void)setns(gateway_ns, CLONE_NEWNET);
+	config.sockets.dns_udp = bound(SOCK_DGRAM, INADDR_LOOPBACK, DNS_PORT);
+	config.sockets.dns_tcp = bound(SOCK_STREAM, INADDR_LOOPBACK, DNS_PORT);
+	for (; config.sockets.n_spare < 8; config.sockets.n_spare++)
+		config.sockets.spare[config.sockets.n_spare] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	(void)setns(host_ns, CLONE_NEWNET);
+	r = engine_start(&config, &engine, &control, &e);
+	if (r < 0)
+		printf("# %s\n", err_message(e));
+	err_free(e);
+	return r;
+}
+
+static int dial(uint32_t address, uint16_t port, int type)
+{
+	struct sockaddr_in a = at(address, port);
+	struct timeval limit = {.tv_sec = 3};
+	int fd;
+
+	(void)setns(gateway_ns, CLONE_NEWNET);
+	fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+	(void)setns(host_ns, CLONE_NEWNET);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return close_fd(fd);
+	return fd;
+}
+
+/* The address the engine's DNS gives for a name; 0: none. */
+static uint32_t ask(const char *name)
+{
+	uint8_t q[300] = {0x12, 0x34, 1, 0, 0, 1};
+	uint8_t a[1500];
+	_cleanup_close_ int fd = dial(INADDR_LOOPBACK, DNS_PORT, SOCK_DGRAM);
+	size_t n = 12;
+	ssize_t got;
+	uint32_t v;
+
+	for (const char *p = name; *p;) {
+		size_t label = strcspn(p, ".");
+
+		q[n++] = (uint8_t)label;
+		memcpy(q + n, p, label);
+		n += label;
+		p += label + (p[label] == '.');
+	}
+	q[n + 2] = q[n + 4] = 1; /* the root, A, IN */
+	n += 5;
+	if (send(fd, q, n, 0) < 0 || (got = recv(fd, a, sizeof(a), 0)) < 16 || a[7] == 0)
+		return 0;
+	memcpy(&v, a + got - 4, 4);
+	return ntohl(v);
+}
+
+static bool event_is(enum engine_reason reason, const char *host)
+{
+	struct pollfd p = {.fd = control, .events = POLLIN};
+	struct engine_event ev;
+
+	if (poll(&p, 1, 3000) <= 0 || engine_event(control, &ev) != 1)
+		return false;
+	printf("# event: %s %s:%u %s\n", engine_reason_name(ev.reason), ev.host, ev.port, ev.detail);
+	return ev.reason == (uint32_t)reason && strcmp(ev.host, host) == 0;
+}
+
+/* What comes back, or NULL. */
+static const char *exchange(int fd, const void *bytes, size_t n)
+{
+	static char back[4096];
+	size_t have = 0;
+
+	if (fd_write_all(fd, bytes, n) < 0)
+		return NULL;
+	while (have < n) {
+		ssize_t k = read(fd, back + have, sizeof(back) - 1 - have);
+
+		if (k <= 0)
+			return NULL;
+		have += (size_t)k;
+	}
+	back[have] = '\0';
+	return back;
+}
+
+/* RFC 8446, 4.1.2, with server_name (RFC 6066) and supported_versions only. */
+static size_t client_hello(const char *name, uint8_t *o)
+{
+	size_t l = strlen(name);
+	size_t ext = 9 + l + 7;
+	size_t body = 2 + 32 + 1 + 4 + 2 + 2 + ext;
+	size_t n = 0;
+
+	memset(o, 7, 200);
+	o[n++] = 0x16, o[n++] = 3, o[n++] = 1, o[n++] = 0, o[n++] = (uint8_t)(body + 4);
+	o[n++] = 1, o[n++] = 0, o[n++] = 0, o[n++] = (uint8_t)body, o[n++] = 3, o[n++] = 3;
+	n += 32;
+	o[n++] = 0, o[n++] = 0, o[n++] = 2, o[n++] = 0x13, o[n++] = 1, o[n++] = 1, o[n++] = 0;
+	o[n++] = 0, o[n++] = (uint8_t)ext, o[n++] = 0, o[n++] = 0, o[n++] = 0, o[n++] = (uint8_t)(l + 5);
+	o[n++] = 0, o[n++] = (uint8_t)(l + 3), o[n++] = 0, o[n++] = 0, o[n++] = (uint8_t)l;
+	memcpy(o + n, name, l);
+	n += l;
+	o[n++] = 0, o[n++] = 43, o[n++] = 0, o[n++] = 3, o[n++] = 2, o[n++] = 3, o[n++] = 4;
+	return n;
+}
+
+TEST(starts)
+{
+	CHECK(set_up() == 0);
+	CHECK(start_engine() == 0);
+}
+
+TEST(names)
+{
+	CHECK((ask("good.test") & 0xfffe0000) == BASE);
+	CHECK(ask("bad.test") == 0);
+	CHECK(event_is(ENGINE_DENIED_NAME, "bad.test"));
+}
+
+TEST(raw_and_half_close)
+{
+	_cleanup_close_ int fd = dial(ask("good.test"), 7000, SOCK_STREAM);
+	char end;
+
+	CHECK_STR(exchange(fd, "hello", 5), "hello");
+	CHECK(shutdown(fd, SHUT_WR) == 0);
+	CHECK(read(fd, &end, 1) == 0);
+}
+
+TEST(large)
+{
+	enum { TOTAL = 64 << 20 };
+	_cleanup_close_ int fd = dial(ask("good.test"), 7000, SOCK_STREAM);
+	static uint32_t block[16384];
+	uint32_t next = 0;
+	size_t got = 0;
+	pid_t writer = fork();
+
+	if (writer == 0) {
+		for (uint32_t i = 0; i < TOTAL / 4; i += 16384) {
+			for (uint32_t j = 0; j < 16384; j++)
+				block[j] = (i + j) * 2654435761U;
+			if (fd_write_all(fd, block, sizeof(block)) < 0)
+				_exit(1);
+		}
+		(void)shutdown(fd, SHUT_WR);
+		_exit(0);
+	}
+	for (;;) {
+		ssize_t n = recv(fd, block, sizeof(block), MSG_WAITALL);
+
+		if (n <= 0)
+			break;
+		got += (size_t)n;
+		for (size_t j = 0; j < (size_t)n / 4; j++)
+			CHECK(block[j] == next++ * 2654435761U);
+	}
+	CHECK(got == TOTAL);
+	CHECK(waitpid(writer, NULL, 0) == writer);
+}
+
+TEST(tls)
+{
+	uint8_t hello[256];
+	size_t n = client_hello("good.test", hello);
+	_cleanup_close_ int good = dial(ask("good.test"), 443, SOCK_STREAM);
+	_cleanup_close_ int bad = dial(ask("good.test"), 443, SOCK_STREAM);
+	_cleanup_close_ int raw = dial(ask("good.test"), 7000, SOCK_STREAM);
+
+	CHECK(exchange(good, hello, n));
+	n = client_hello("other.test", hello);
+	CHECK(!exchange(bad, hello, n));
+	CHECK(event_is(ENGINE_DENIED_TLS_NAME, "good.test"));
+	CHECK(!exchange(raw, hello, n));
+	CHECK(event_is(ENGINE_DENIED_TLS_NAME, "good.test"));
+}
+
+TEST(http)
+{
+	static const char good[] = "GET / HTTP/1.1\r\nHost: good.test\r\n\r\n";
+	static const char bad[] = "GET / HTTP/1.1\r\nHost: other.test\r\n\r\n";
+	_cleanup_close_ int fd = dial(ask("good.test"), 80, SOCK_STREAM);
+
+	CHECK_STR(exchange(fd, good, strlen(good)), good);
+	CHECK_STR(exchange(fd, good, strlen(good)), good);
+	CHECK(!exchange(fd, bad, strlen(bad)));
+	CHECK(event_is(ENGINE_DENIED_HTTP_HOST, "good.test"));
+}
+
+TEST(denied)
+{
+	_cleanup_close_ int address = dial(ask("loop.test"), 7000, SOCK_STREAM);
+	_cleanup_close_ int literal = -1;
+	_cleanup_close_ int port = -1;
+	_cleanup_close_ int refused = -1;
+
+	CHECK(!exchange(address, "x", 1));
+	CHECK(event_is(ENGINE_DENIED_ADDRESS, "loop.test"));
+	literal = dial(0x7f000037, 7000, SOCK_STREAM);
+	CHECK(literal < 0 || !exchange(literal, "x", 1));
+	CHECK(event_is(ENGINE_DENIED_LITERAL, "127.0.0.55"));
+	port = dial(ask("loop.test"), 7001, SOCK_STREAM);
+	CHECK(port < 0 || !exchange(port, "x", 1));
+	CHECK(event_is(ENGINE_DENIED_PORT, "loop.test"));
+	refused = dial(ask("good.test"), 7001, SOCK_STREAM);
+	CHECK(refused < 0 || !exchange(refused, "x", 1));
+	CHECK(event_is(ENGINE_FAILED, "good.test"));
+}
+
+static size_t memory_kib(void)
+{
+	_cleanup_str_ struct str text = STR_INIT;
+	char path[64];
+	_cleanup_close_ int fd = -1;
+	const char *p;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)engine);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	(void)fd_read_all(fd, 65536, &text, NULL);
+	p = strstr(str_text(&text), "VmRSS:");
+	return p ? strtoul(p + 6, NULL, 10) : 0;
+}
+
+TEST(idle_memory)
+{
+	enum { MANY = 400 };
+	int fds[MANY];
+	uint32_t to = ask("good.test");
+	size_t before = memory_kib();
+	size_t after;
+
+	for (int i = 0; i < MANY; i++) {
+		fds[i] = dial(to, 7000, SOCK_STREAM);
+		CHECK(fds[i] >= 0 && exchange(fds[i], "x", 1));
+	}
+	after = memory_kib();
+	printf("# %d idle connections: %zu KiB, before %zu KiB\n", MANY, after, before);
+	for (int i = 0; i < MANY; i++)
+		(void)close(fds[i]);
+	CHECK(after < before + 256);
+}
+
+TEST(policy_replaced)
+{
+	_cleanup_strv_ struct strv policy = STRV_INIT;
+	_cleanup_close_ int fd = dial(ask("good.test"), 7000, SOCK_STREAM);
+	char end;
+
+	CHECK(exchange(fd, "x", 1));
+	entries(&policy, "new.test");
+	CHECK(engine_set_policy(control, &policy, NULL) == 0);
+	CHECK(ask("new.test") != 0);
+	CHECK(exchange(fd, "x", 1));
+	strv_release(&policy);
+	for (int i = 0; i < 4000; i++)
+		strv_addf(&policy, "*.a-rather-long-name-so-that-it-takes-many-messages-%d.test", i);
+	CHECK(engine_set_policy(control, &policy, NULL) == 0);
+	CHECK(read(fd, &end, 1) < 0 && errno == ECONNRESET);
+}
+
+TEST(ends_with_its_supervisor)
+{
+	control = close_fd(control);
+	CHECK(waitpid(engine, NULL, 0) == engine);
+}
+
+TEST_MAIN()
