@@ -90,7 +90,7 @@ def clang_tidy(report):
     if not shutil.which("clang-tidy") or not shutil.which("clang"):
         return report.skip("tidy", "clang-tidy")
     folder = setup("asan", "clang", ASAN)
-    run(["ninja", "-C", folder, "src/kind/sandbox/filter_program.h"])
+    run(["ninja", "-C", folder, "src/seccomp/filter_program.h", "src/seccomp/net_seal_program.h"])
     stamps = os.path.join(CHECK, "tidy")
     os.makedirs(stamps, exist_ok=True)
     version = run(["clang-tidy", "--version"])[1]
