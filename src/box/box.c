@@ -136,7 +136,16 @@ int box_start(struct box *box, struct err **e)
 	 * for it, and then finds every box that may lack them (box_extend_all()). */
 	if (starting < 0)
 		return starting;
+	if (box->spec->network == BOX_NET_GATE) {
+		r = boxnet_new(box->spec, box->slot, &box->net, e);
+		if (r < 0)
+			return r;
+		box->running.gateway = boxnet_sockets(box->net);
+		boxnet_set_kind(box->net, box->kind, &box->running);
+	}
 	r = box->kind->start(&box->running, e);
+	if (r == 0 && box->net)
+		r = boxnet_begin(box->net, e);
 	if (r < 0)
 		return r;
 	r = state_write(box, -1, e);
@@ -160,6 +169,7 @@ void box_free(struct box *box)
 	if (!box)
 		return;
 	box->kind->destroy(&box->running);
+	boxnet_free(box->net);
 	(void)close_fd(box->listener);
 	if (box->lock >= 0 && box->listener >= 0)
 		control_remove(box->spec->name);

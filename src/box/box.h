@@ -15,6 +15,7 @@
 #define IGLOO_BOX_BOX_H
 
 #include "base/err.h"
+#include "box/boxnet.h"
 #include "box/kind.h"
 #include "box/slot.h"
 #include "box/spec.h"
@@ -34,6 +35,7 @@ struct box {
 	time_t since;
 	char *command;           /* for lists: the command as one line, quoted */
 	struct protect *protect; /* the caller's, of the workspace; NULL: nothing to watch */
+	struct boxnet *net;      /* with BOX_NET_GATE, from box_start() on */
 };
 
 /* Gives a spec without a name one made from the slot's. */

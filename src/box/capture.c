@@ -1,5 +1,6 @@
 #include "box/capture.h"
 
+#include "base/log.h"
 #include "box/box.h"
 #include "box/supervise.h"
 #include "sys/childreport.h"
@@ -14,6 +15,15 @@
 #include <unistd.h>
 
 enum { IN, OUT, ERRORS, REPORT, PIPES, TICK_MS = 250 };
+
+static void say_denied(const struct boxnet *net)
+{
+	_cleanup_strv_ struct strv notes = STRV_INIT;
+
+	boxnet_notes(net, &notes);
+	for (size_t i = 0; i < notes.n; i++)
+		log_note("while the environment is resolved: %s", notes.v[i]);
+}
 
 /* The box's supervisor, in a fork: exits or dies as the program did. */
 static void ATTR_NORETURN supervise_child(const struct capture *c, const int fds[3], int report, pid_t parent)
@@ -34,6 +44,9 @@ static void ATTR_NORETURN supervise_child(const struct capture *c, const int fds
 		r = box_start(box, &e);
 	if (r == 0)
 		r = supervise_run(box, &x, fds, NULL, NULL, &result, &e);
+	/* Once each time the environment is resolved, and it names the way out. */
+	if (box && box->net && r == 0 && (result.how != SUPERVISE_EXITED || result.value != 0))
+		say_denied(box->net);
 	box_free(box);
 	if (r < 0)
 		childreport_fail(report, e);

@@ -11,10 +11,11 @@
 struct environment_query {
 	const struct kind *kind;
 	const struct source *source;
-	const char *shell;              /* name of the dev shell */
-	bool offline;                   /* no network while resolving */
-	bool refresh;                   /* evaluate even if the record is good */
-	bool interactive;               /* the record must name the bash of an interactive shell */
+	const char *shell;        /* name of the dev shell */
+	const struct strv *allow; /* policy entries while resolving, beside `nix` and the user's grants; or NULL */
+	bool offline;             /* no network while resolving */
+	bool refresh;             /* evaluate even if the record is good */
+	bool interactive;         /* the record must name the bash of an interactive shell */
 	const struct box_share *shares; /* further folders of the host that evaluation may read */
 	size_t nshares;
 };

@@ -1,5 +1,6 @@
 #include "box/hostgit.h"
 
+#include "nix/gitrun.h"
 #include "sys/spawn.h"
 
 #include <errno.h>
@@ -10,68 +11,21 @@
 
 enum { OUTPUT_MAX = 64 << 20, TIME_LIMIT_MS = 30 * 60 * 1000 };
 
-static const char *const more_dirs[] = {"/usr/bin", "/run/current-system/sw/bin", NULL};
-
-static const char *const fixed_args[] = {
-	"git",
-	"--no-pager",
-	"--no-replace-objects",
-	"-c",
-	"core.fsmonitor=false",
-	"-c",
-	"core.hooksPath=/dev/null",
-	"-c",
-	"core.sshCommand=false",
-	"-c",
-	"core.askPass=",
-	"-c",
-	"core.attributesFile=/dev/null",
-	"-c",
-	"safe.directory=*",
-	"-c",
-	"submodule.recurse=false",
-	"-c",
-	"fetch.recurseSubmodules=false",
-	"-c",
-	"fetch.fsckObjects=true",
-	"-c",
-	"gc.auto=0",
-	"-c",
-	"maintenance.auto=false",
-	"-c",
-	"commit.gpgSign=false",
+/* A fetch's and a merge's own, behind those of gitrun_begin(). */
+static const char *const more_args[] = {
+	"-c", "core.attributesFile=/dev/null",
+	"-c", "submodule.recurse=false",
+	"-c", "fetch.recurseSubmodules=false",
+	"-c", "fetch.fsckObjects=true",
+	"-c", "gc.auto=0",
+	"-c", "maintenance.auto=false",
+	"-c", "commit.gpgSign=false",
 	NULL,
 };
-
-static const char *const fixed_env[] = {
-	"PATH=/usr/bin:/bin:/run/current-system/sw/bin",
-	"HOME=/nonexistent",
-	"LC_ALL=C",
-	"GIT_CONFIG_NOSYSTEM=1",
-	"GIT_CONFIG_SYSTEM=/dev/null",
-	"GIT_CONFIG_GLOBAL=/dev/null",
-	"GIT_ATTR_NOSYSTEM=1",
-	"GIT_OPTIONAL_LOCKS=0",
-	"GIT_TERMINAL_PROMPT=0",
-	"GIT_ASKPASS=false",
-	"GIT_SSH_COMMAND=false",
-	"GIT_PAGER=cat",
-	"GIT_EDITOR=false",
-	"GIT_NO_REPLACE_OBJECTS=1",
-	"GIT_NO_LAZY_FETCH=1",
-	"GIT_ALLOW_PROTOCOL=file",
-	NULL,
-};
-
-static int no_git(struct err **e)
-{
-	(void)err_set(e, ENOENT, "git is needed and is not on the PATH");
-	return err_hint(e, "install git");
-}
 
 int hostgit_runv(struct hostgit *g, const struct strv *args, struct str *out, struct err **e)
 {
-	_cleanup_free_ char *file = spawn_find("git", more_dirs, g->dir);
+	_cleanup_free_ char *file = gitrun_find(g->dir, e);
 	_cleanup_strv_ struct strv argv = STRV_INIT;
 	_cleanup_strv_ struct strv envp = STRV_INIT;
 	_cleanup_str_ struct str errors = STR_INIT;
@@ -93,10 +47,11 @@ int hostgit_runv(struct hostgit *g, const struct strv *args, struct str *out, st
 	g->input_fd = 0;
 	g->may_fail = false;
 	if (!file)
-		return no_git(e);
-	strv_add_all(&argv, (char *const *)(uintptr_t)fixed_args);
+		return -ENOENT;
+	gitrun_begin(&argv, &envp);
+	strv_add_all(&argv, (char *const *)(uintptr_t)more_args);
 	strv_add_all(&argv, args->v);
-	strv_add_all(&envp, (char *const *)(uintptr_t)fixed_env);
+	strv_add(&envp, "GIT_ALLOW_PROTOCOL=file");
 	if (g->git_dir) {
 		strv_addf(&envp, "GIT_DIR=%s", g->git_dir);
 		strv_addf(&envp, "GIT_WORK_TREE=%s", g->dir);
@@ -133,7 +88,7 @@ int hostgit_run(struct hostgit *g, struct str *out, struct err **e, ...)
 
 int hostgit_user_config(const char *dir, const char *key, struct str *out, struct err **e)
 {
-	_cleanup_free_ char *file = spawn_find("git", more_dirs, dir);
+	_cleanup_free_ char *file = gitrun_find(dir, e);
 	_cleanup_str_ struct str text = STR_INIT;
 	const char *argv[] = {"git", "config", "--get", key, NULL};
 	const struct spawn s = {.file = file,
@@ -146,7 +101,7 @@ int hostgit_user_config(const char *dir, const char *key, struct str *out, struc
 	int r;
 
 	if (!file)
-		return no_git(e);
+		return -ENOENT;
 	r = spawn_run(&s, &text, NULL, &status, e);
 	if (r < 0)
 		return r;

@@ -2,8 +2,8 @@
  *
  * A box goes through them in this order:
  *
- *     probe    can this machine run the kind at all? No side effects.
  *     prepare  what boxes of the slot share (a view, a disk). Before the box exists; may take long.
+ *              Where this machine cannot run the kind, this or start says why, and what helps.
  *     start    seals the box and starts its guest. After it, the guest's connection and pid are set.
  *     stop     ends everything in the box: asks (grace_ms > 0) and then kills. Idempotent; when it
  *              returns, nothing of the box runs any more.
@@ -17,20 +17,27 @@
 #include "box/hostpaths.h"
 #include "box/slot.h"
 #include "box/spec.h"
+#include "net/engine.h"
+
+struct secrets;
 
 /* A box being started or running, as its supervisor sees it. */
 struct kind_box {
 	const struct box_spec *spec;
 	struct slot *slot;
-	int cgroup; /* in: descriptor of a cgroup v2 to start in, -1: none */
-	int link;   /* out: the guest's connection; whoever takes it sets it to -1 */
-	int pidfd;  /* out: of the process whose end is the box's end; -1 where the kernel has none */
-	pid_t pid;  /* out: the same, 0 before start; a child of the supervisor */
+	struct secrets *secrets; /* in: those with a path are put there; NULL: none. The caller's, as is spec */
+	int cgroup;              /* in: descriptor of a cgroup v2 to start in, -1: none */
+	int link;                /* out: the guest's connection; whoever takes it sets it to -1 */
+	int pidfd;               /* out: of the process whose end is the box's end; -1 where the kernel has none */
+	pid_t pid;               /* out: the same, 0 before start; a child of the supervisor */
+	/* In, not NULL if and only if spec->network is BOX_NET_GATE: where start puts the sockets of the gateway
+	 * namespace, which are then the caller's. The namespace goes with the last of them, and the box's network link
+	 * with it. */
+	struct engine_sockets *gateway;
 };
 
 struct kind {
 	const char *name;
-	int (*probe)(struct err **e);
 	/* -ESTALE with *ret_vanished: host paths are gone, see view.h. */
 	int (*prepare)(struct slot *slot, struct strv *ret_vanished, struct err **e);
 	int (*start)(struct kind_box *box, struct err **e);
@@ -42,6 +49,9 @@ struct kind {
 	/* Something outside was renamed over pinned paths, which takes their mounts away in the box: mounts those of
 	 * spec->pins again that are mounted no more. */
 	int (*repin)(pid_t pid, const struct box_spec *spec, struct err **e);
+	/* A running box that was started with a gateway to which nothing was granted (an empty spec->allow) is granted
+	 * something now: makes what start left out, and gives the sockets anew. Those of start go. */
+	int (*open_gateway)(pid_t pid, const struct box_spec *spec, struct engine_sockets *ret, struct err **e);
 	/* May be NULL. Removes what processes of the kind that were killed left in the runtime folder. */
 	void (*sweep)(void);
 };

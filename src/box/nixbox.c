@@ -116,7 +116,10 @@ static int fill_spec(struct nixbox *n, unsigned flags, struct box_spec *spec, st
 	spec->workspace = xstrdup(q->source->repo_dir);
 	spec->slot = xstrdup(n->slot->id);
 	spec->mode = BOX_READ_ONLY;
-	spec->network = (flags & NIXBOX_NETWORK) && !q->offline ? BOX_NET_HOST : BOX_NET_NONE;
+	spec->network = (flags & NIXBOX_NETWORK) && !q->offline ? BOX_NET_GATE : BOX_NET_NONE;
+	strv_add(&spec->allow, "nix");
+	if (q->allow)
+		strv_add_all(&spec->allow, q->allow->v);
 	spec->ephemeral = true;
 	r = box_spec_add_share(spec, q->source->repo_dir, repository_in_box(q->source), true, e);
 	if (r == 0 && q->source->is_git && !str_starts(q->source->common_dir, q->source->repo_dir))

@@ -1,5 +1,6 @@
 #include "box/output.h"
 
+#include "box/redact.h"
 #include "sys/fd.h"
 #include "sys/file.h"
 #include "sys/tty.h"
@@ -18,6 +19,7 @@ struct output {
 	int dir;
 	int log;
 	size_t log_size;
+	struct redact *redact;
 	int source; /* the pty's master, or the read end of the command's pipe; -1 before or after */
 	int input;  /* where attached people type: the master again, or the write end of stdin's pipe */
 	bool pty;
@@ -36,7 +38,8 @@ static void open_log(struct output *o)
 	o->log_size = o->log >= 0 && fstat(o->log, &st) == 0 ? (size_t)st.st_size : 0;
 }
 
-int output_new(int box_dir, struct exec *x, int ret_fds[EXEC_FDS], struct output **ret, struct err **e)
+int output_new(int box_dir, const struct secrets *secrets, struct exec *x, int ret_fds[EXEC_FDS], struct output **ret,
+	       struct err **e)
 {
 	struct output *o = xcalloc(1, sizeof(*o));
 	int out[2];
@@ -44,7 +47,9 @@ int output_new(int box_dir, struct exec *x, int ret_fds[EXEC_FDS], struct output
 
 	*o = (struct output){.dir = box_dir, .source = -1, .input = -1, .pty = x->flags & EXEC_PTY};
 	open_log(o);
+	o->redact = redact_new(secrets);
 	if (o->log < 0) {
+		redact_free(o->redact);
 		free(o);
 		return err_set(e, EIO, "cannot open the box's log");
 	}
@@ -79,7 +84,7 @@ static void detach(struct output *o, size_t i)
 	o->attached[i] = o->attached[--o->n_attached];
 }
 
-static void take(struct output *o, const char *bytes, size_t n)
+static void keep(struct output *o, const char *bytes, size_t n)
 {
 	if (o->log_size + n > OUTPUT_LOG_MAX) {
 		(void)renameat(o->dir, "log", o->dir, "log.1");
@@ -89,6 +94,18 @@ static void take(struct output *o, const char *bytes, size_t n)
 	/* A full disk loses log, not the box. */
 	if (o->log >= 0 && fd_write_all(o->log, bytes, n) == 0)
 		o->log_size += n;
+}
+
+static void take(struct output *o, const char *bytes, size_t n)
+{
+	if (o->redact) {
+		_cleanup_str_ struct str clean = STR_INIT;
+
+		redact_add(o->redact, bytes, n, false, &clean);
+		keep(o, str_text(&clean), clean.len);
+	} else {
+		keep(o, bytes, n);
+	}
 	for (size_t i = o->n_attached; i-- > 0;)
 		if (send(o->attached[i], bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)n)
 			detach(o, i);
@@ -216,6 +233,13 @@ void output_free(struct output *o)
 
 		if (poll(&more, 1, 0) <= 0 || !(more.revents & POLLIN) || !pump(o))
 			break;
+	}
+	if (o->redact) {
+		_cleanup_str_ struct str last = STR_INIT;
+
+		redact_add(o->redact, "", 0, true, &last);
+		keep(o, str_text(&last), last.len);
+		redact_free(o->redact);
 	}
 	while (o->n_attached > 0)
 		detach(o, o->n_attached - 1);

@@ -14,12 +14,15 @@
 #include <poll.h>
 
 struct output;
+struct secrets;
 
 enum { OUTPUT_ATTACHED_MAX = 8, OUTPUT_POLLS = 2 + OUTPUT_ATTACHED_MAX, OUTPUT_LOG_MAX = 16 << 20 };
 
 /* For the command `x`: with EXEC_PTY its master comes later (output_set_master()); else makes pipes and fills `ret_fds`
- * with the command's ends, and sets EXEC_HAS_FDS. */
-int output_new(int box_dir, struct exec *x, int ret_fds[EXEC_FDS], struct output **ret, struct err **e);
+ * with the command's ends, and sets EXEC_HAS_FDS. The secrets (NULL: none), which must be open, are kept out of the log
+ * (box/redact.h). */
+int output_new(int box_dir, const struct secrets *secrets, struct exec *x, int ret_fds[EXEC_FDS], struct output **ret,
+	       struct err **e);
 void output_set_master(struct output *o, int master);
 /* ATTACH: answers STARTED on the client's stream with one end of a socket for the raw bytes, after the end of
  * the log was sent into it, and gives the terminal the client's size unless that is 0. -EPROTO when the box is not

@@ -28,6 +28,7 @@ void box_spec_release(struct box_spec *spec)
 		free(spec->files[i].text);
 	}
 	free(spec->files);
+	strv_release(&spec->allow);
 	memset(spec, 0, sizeof(*spec));
 }
 

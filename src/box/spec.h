@@ -53,6 +53,7 @@ enum box_workspace_mode {
 enum box_network {
 	BOX_NET_NONE, /* a loopback of its own and nothing else */
 	BOX_NET_HOST, /* the host's; only while an environment is resolved */
+	BOX_NET_GATE, /* ends in a gateway namespace; net/engine.h */
 };
 
 struct box_limits {
@@ -68,6 +69,7 @@ struct box_spec {
 	char *workspace; /* absolute path, the same in the box */
 	enum box_workspace_mode mode;
 	enum box_network network;
+	struct strv allow; /* of BOX_NET_GATE: what may be reached, entries of net/policy.h */
 	struct box_limits limits;
 
 	/* The workspace is the first share; further ones are the git folder of a worktree, --share-rw and

@@ -1,6 +1,7 @@
 #include "box/state.h"
 
 #include "box/execenv.h"
+#include "box/secrets.h"
 #include "fmt/json.h"
 #include "sys/fd.h"
 #include "sys/file.h"
@@ -17,6 +18,14 @@ static const char *mode_name(const struct box_spec *spec)
 		[BOX_DIRECT] = "direct", [BOX_READ_ONLY] = "read-only", [BOX_CLONE] = "clone"};
 
 	return names[spec->mode];
+}
+
+static const char *network_name(const struct box_spec *spec)
+{
+	static const char *const names[] = {
+		[BOX_NET_NONE] = "none", [BOX_NET_HOST] = "host", [BOX_NET_GATE] = "gateway"};
+
+	return names[spec->network];
 }
 
 /* JSON has no bytes that are not UTF-8: a path with such bytes is shown with \xNN, and "workspace" is then for reading
@@ -54,6 +63,18 @@ static json_t *pins_json(const struct box_spec *spec)
 	return list;
 }
 
+/* Which, and where the box has them; nothing of their values. */
+static json_t *secrets_json(const struct secrets *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; s && i < s->n; i++)
+		(void)json_array_append_new(list, json_pack("{s:s, s:o}", "name", s->v[i].name,
+							    s->v[i].path ? "path" : "variable",
+							    text(s->v[i].path ? s->v[i].path : s->v[i].variable)));
+	return list;
+}
+
 int state_write(struct box *box, int exit_code, struct err **e)
 {
 	const struct box_spec *spec = box->spec;
@@ -66,7 +87,7 @@ int state_write(struct box *box, int exit_code, struct err **e)
 	(void)json_object_set_new(j, "slot", json_string(box->slot->id));
 	(void)json_object_set_new(j, "workspace", text(spec->workspace));
 	(void)json_object_set_new(j, "mode", json_string(mode_name(spec)));
-	(void)json_object_set_new(j, "network", json_string(spec->network == BOX_NET_NONE ? "none" : "host"));
+	(void)json_object_set_new(j, "network", json_string(network_name(spec)));
 	(void)json_object_set_new(j, "command", text(box->command));
 	(void)json_object_set_new(j, "ephemeral", json_boolean(spec->ephemeral));
 	(void)json_object_set_new(j, "detached", json_boolean(spec->detached));
@@ -81,6 +102,7 @@ int state_write(struct box *box, int exit_code, struct err **e)
 					    (json_int_t)spec->limits.timeout_ms));
 	if (exit_code >= 0)
 		(void)json_object_set_new(j, "exitCode", json_integer(exit_code));
+	(void)json_object_set_new(j, "secrets", secrets_json(box->running.secrets));
 	json_add_sorted(&bytes, j);
 	str_addc(&bytes, '\n');
 	return file_replace(box->dir, "spec.json", bytes.p, bytes.len, 0600, !spec->ephemeral, e);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "box/output.h"
 #include "box/protect.h"
+#include "box/secrets.h"
 #include "box/supervise_impl.h"
 #include "sys/fd.h"
 #include "sys/tty.h"
@@ -286,7 +287,7 @@ static short wanted(const struct link *l)
 
 static int step(struct sup *s, struct err **e)
 {
-	enum { GUEST, LISTENER, SIGNALS, TIMER, WATCH, FIXED };
+	enum { GUEST, LISTENER, SIGNALS, TIMER, WATCH, NET, FIXED = NET + BOXNET_POLLS };
 	struct pollfd fds[FIXED + CLIENTS_MAX + OUTPUT_POLLS];
 	size_t n_clients = s->n_clients;
 	size_t n = FIXED + n_clients;
@@ -297,6 +298,7 @@ static int step(struct sup *s, struct err **e)
 	fds[SIGNALS] = (struct pollfd){.fd = s->signals, .events = POLLIN};
 	fds[TIMER] = (struct pollfd){.fd = s->timer, .events = POLLIN};
 	fds[WATCH] = (struct pollfd){.fd = s->watch, .events = POLLIN};
+	boxnet_poll(s->box->net, fds + NET);
 	for (size_t i = 0; i < n_clients; i++)
 		fds[FIXED + i] = (struct pollfd){.fd = s->clients[i]->link.fd, .events = wanted(&s->clients[i]->link)};
 	n += output_poll(s->output, fds + n);
@@ -306,6 +308,7 @@ static int step(struct sup *s, struct err **e)
 	if (fds[WATCH].revents && protect_reapply(s->box->protect))
 		repin(s);
 	output_work(s->output, fds + FIXED + n_clients);
+	boxnet_work(s->box->net, fds + NET);
 	if (fds[SIGNALS].revents)
 		on_signal(s);
 	if (fds[TIMER].revents)
@@ -377,13 +380,16 @@ int supervise_run(struct box *box, struct exec *main, const int *fds, void (*on_
 	tty_save(&tty);
 	r = s.signals < 0 || s.timer < 0 ? err_errno(e, errno, "cannot make the supervisor's descriptors") : 0;
 	if (r == 0 && box->spec->detached)
-		r = output_new(box->dir, main, handed, &s.output, e);
+		r = output_new(box->dir, box->running.secrets, main, handed, &s.output, e);
 	else if (r == 0 && fds)
 		for (int i = 0; i < EXEC_FDS; i++)
 			handed[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
 	if (r == 0) {
 		main->flags |= EXEC_MAIN;
-		r = exec_send(s.guest, MAIN_STREAM, main, main->flags & EXEC_HAS_FDS ? handed : NULL);
+		r = secrets_send_exec(box->running.secrets, s.guest, MAIN_STREAM, main,
+				      main->flags & EXEC_HAS_FDS ? handed : NULL);
+		/* No process that is started later shall have them. */
+		secrets_close(box->running.secrets);
 		if (r < 0)
 			(void)err_errno(e, -r, "cannot pass the command to the box: its arguments and environment");
 	}

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -49,6 +50,21 @@ static int client_exec(struct sup *s, struct client *c, const struct frame *f)
 	return link_send(s->guest, c->exec_stream, FRAME_EXEC, f->flags, f->payload, f->len, fds, nfds);
 }
 
+static int client_grant(struct sup *s, struct client *c, const struct frame *f)
+{
+	_cleanup_free_ char *entry = xstrndup((const char *)f->payload + 1, f->len - 1);
+	const char op = (char)f->payload[0];
+	uint8_t payload[MSG_ERR_BYTES];
+	struct msg_err answer = {.stage = MSG_STAGE_PROTOCOL};
+	int r = strlen(entry) != f->len - 1 || !strchr("+-!", op) ? -EINVAL : 0;
+
+	if (r == 0)
+		r = s->box->net ? boxnet_change(s->box->net, op, entry, NULL) : -ENETDOWN;
+	answer.errnum = (uint32_t)-r;
+	msg_put_err(payload, &answer);
+	return link_send(&c->link, 0, FRAME_ERR, 0, payload, sizeof(payload), NULL, 0);
+}
+
 static int client_frame(struct sup *s, struct client *c, const struct frame *f)
 {
 	switch (f->type) {
@@ -66,6 +82,8 @@ static int client_frame(struct sup *s, struct client *c, const struct frame *f)
 		return link_send(s->guest, 0, FRAME_SHUTDOWN, 0, f->payload, f->len, NULL, 0);
 	case FRAME_ATTACH:
 		return output_attach(s->output, &c->link, f);
+	case FRAME_GRANT:
+		return client_grant(s, c, f);
 	case FRAME_RESIZE:
 		return output_resize(s->output, f);
 	default:

@@ -4,7 +4,7 @@
 #include "box/box.h"
 #include "cmd/client.h"
 #include "cmd/enter.h"
-#include "cmd/relay.h"
+#include "cmd/pump.h"
 #include "wire/msg.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@ struct attach_options {
 };
 
 struct session {
-	struct relay relay; /* first: the callbacks' relay is the session */
+	struct pump pump; /* first: the callbacks' pump is the session */
 	const char *box;
 	char keys[KEYS_MAX];
 	size_t n_keys;
@@ -33,7 +33,7 @@ struct session {
 	int signo; /* igloo was told to go */
 };
 
-static struct session *session_of(struct relay *r)
+static struct session *session_of(struct pump *r)
 {
 	return (struct session *)(void *)r;
 }
@@ -72,11 +72,11 @@ static void give_out(struct session *s)
 
 	while (k > 0 && memcmp(s->keys, s->keys + s->typed - k, k) != 0)
 		k--;
-	str_add(&s->relay.input, s->keys, s->typed - k);
+	str_add(&s->pump.input, s->keys, s->typed - k);
 	s->typed = k;
 }
 
-static void on_input(struct relay *r, const char *bytes, size_t n)
+static void on_input(struct pump *r, const char *bytes, size_t n)
 {
 	struct session *s = session_of(r);
 
@@ -92,10 +92,10 @@ static void on_input(struct relay *r, const char *bytes, size_t n)
 	}
 }
 
-/* --- the rest of the relay's events ---------------------------------------------------------------------------------
+/* --- the rest of the pump's events ---------------------------------------------------------------------------------
  */
 
-static int on_frame(struct relay *r, const struct frame *f, struct err **e)
+static int on_frame(struct pump *r, const struct frame *f, struct err **e)
 {
 	struct session *s = session_of(r);
 	int fd;
@@ -106,11 +106,11 @@ static int on_frame(struct relay *r, const struct frame *f, struct err **e)
 		return err_set(e, EPROTO, "the box sent nothing to read from");
 	s->started = true;
 	s->pty = frame_get32(f->payload) == 2;
-	relay_set_stream(r, fd);
+	pump_set_stream(r, fd);
 	if (s->with_input) {
 		r->in = STDIN_FILENO;
 		if (s->pty)
-			relay_raw(r);
+			pump_raw(r);
 	}
 	return 0;
 }
@@ -126,7 +126,7 @@ static void add_size(uint8_t payload[ATTACH_BYTES])
 	frame_put16(payload + 2, cols);
 }
 
-static void on_signal(struct relay *r, int signo)
+static void on_signal(struct pump *r, int signo)
 {
 	struct session *s = session_of(r);
 	uint8_t payload[ATTACH_BYTES];
@@ -150,18 +150,18 @@ static void on_signal(struct relay *r, int signo)
 	}
 }
 
-static void on_stream_end(struct relay *r)
+static void on_stream_end(struct pump *r)
 {
 	r->done = true;
 }
 
-static void on_lost(struct relay *r)
+static void on_lost(struct pump *r)
 {
 	session_of(r)->signo = r->raw ? SIGHUP : SIGPIPE;
 	r->done = true;
 }
 
-static const struct relay_ops ops = {
+static const struct pump_ops ops = {
 	.on_frame = on_frame,
 	.on_signal = on_signal,
 	.on_input = on_input,
@@ -222,7 +222,7 @@ static int outcome(struct session *s, int *ret_code, struct err **e)
 			log_note("detached from '%s', which runs on; igloo attach %s returns", s->box, s->box);
 		return 0;
 	}
-	if (!s->relay.link_ended && !client_ends(s->relay.link, 300)) {
+	if (!s->pump.link_ended && !client_ends(s->pump.link, 300)) {
 		(void)err_set(e, EPIPE, "box '%s' let go of this terminal, which did not keep up with its output",
 			      s->box);
 		return err_hint(e, "the box runs on: igloo attach %s, or: igloo logs -f %s", s->box, s->box);
@@ -244,7 +244,7 @@ static int attach(struct session *s, int *ret_code, struct err **e)
 	signals = client_signals(e);
 	if (signals < 0)
 		return signals;
-	relay_init(&s->relay, &ops, link, signals);
+	pump_init(&s->pump, &ops, link, signals);
 	memset(payload, 0, sizeof(payload));
 	if (s->with_input)
 		add_size(payload);
@@ -252,12 +252,12 @@ static int attach(struct session *s, int *ret_code, struct err **e)
 	if (link_flush(link) < 0)
 		r = err_set(e, EPIPE, "box '%s' ended", s->box);
 	if (r == 0)
-		r = relay_run(&s->relay, true, e);
+		r = pump_run(&s->pump, true, e);
 	if (r == 0 && !s->detached)
-		relay_drain(&s->relay);
-	if (s->relay.raw && (s->detached || s->signo) && !s->relay.lost)
+		pump_drain(&s->pump);
+	if (s->pump.raw && (s->detached || s->signo) && !s->pump.lost)
 		calm_terminal();
-	relay_release(&s->relay);
+	pump_release(&s->pump);
 	return r < 0 ? r : outcome(s, ret_code, e);
 }
 

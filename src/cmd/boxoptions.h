@@ -31,8 +31,11 @@ struct box_options {
 	uint64_t pids;
 	uint64_t timeout; /* milliseconds */
 	bool detach;
+	struct strv allow; /* policy entries (net/policy.h) */
 	bool offline;
-	struct strv env; /* NAME (the caller's value) or NAME=VALUE */
+	struct strv secret;      /* NAME or NAME=VARIABLE */
+	struct strv secret_file; /* NAME or NAME=PATH */
+	struct strv env;         /* NAME (the caller's value) or NAME=VALUE */
 };
 
 extern const struct opt box_place_opts[];

@@ -47,6 +47,7 @@ enum hint {
 	HINT_BOXES, /* from here on: `igloo __complete WHAT`, see hint_names in complete.c */
 	HINT_SLOTS,
 	HINT_SHELLS,
+	HINT_SECRETS,
 	HINTS, /* how many there are */
 };
 
@@ -147,7 +148,7 @@ void help_add_command(struct str *s, const struct cmd *cmd);
 /* "igloo run [options] [--] COMMAND...". */
 void help_add_usage(struct str *s, const struct cmd *cmd);
 
-/* names.c: adds the names of "boxes", "slots" or "shells" that exist, sorted. What cannot be read
+/* names.c: adds the names of "boxes", "slots", "secrets" or "shells" that exist, sorted. What cannot be read
  * has no names; -EINVAL for any other word. */
 int complete_names(const char *what, struct strv *names);
 
@@ -160,6 +161,9 @@ extern const struct cmd cmd_complete;
 extern const struct cmd cmd_completion;
 extern const struct cmd cmd_diff;
 extern const struct cmd cmd_discard;
+extern const struct cmd cmd_allow;
+extern const struct cmd cmd_deny;
+extern const struct cmd cmd_why;
 extern const struct cmd cmd_merge;
 extern const struct cmd cmd_doctor;
 extern const struct cmd cmd_env;
@@ -171,6 +175,9 @@ extern const struct cmd cmd_logs;
 extern const struct cmd cmd_ls;
 extern const struct cmd cmd_rm;
 extern const struct cmd cmd_run;
+extern const struct cmd cmd_secret_ls;
+extern const struct cmd cmd_secret_rm;
+extern const struct cmd cmd_secret_set;
 extern const struct cmd cmd_shell;
 extern const struct cmd cmd_slot_gc;
 extern const struct cmd cmd_slot_ls;

@@ -75,6 +75,7 @@ static const char *const actions[HINTS] = {
 	[HINT_BOXES] = "(igloo __complete boxes 2>/dev/null)",
 	[HINT_SLOTS] = "(igloo __complete slots 2>/dev/null)",
 	[HINT_SHELLS] = "(igloo __complete shells 2>/dev/null)",
+	[HINT_SECRETS] = "(igloo __complete secrets 2>/dev/null)",
 };
 
 /* In single quotes, where fish knows \' and \\. */

@@ -19,6 +19,7 @@ static const char *const actions[HINTS] = {
 	[HINT_BOXES] = "{_igloo_names boxes}",
 	[HINT_SLOTS] = "{_igloo_names slots}",
 	[HINT_SHELLS] = "{_igloo_names shells}",
+	[HINT_SECRETS] = "{_igloo_names secrets}",
 };
 
 /* Text within '...' and within a spec, where ':', '[' and ']' are syntax. */

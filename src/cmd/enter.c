@@ -38,8 +38,6 @@ int enter_repository(const struct box_options *o, struct enter *in, struct err *
 	const char *start = o->dir ? o->dir : ".";
 	int r = kind_find(o->kind, &in->kind, e);
 
-	if (r == 0)
-		r = in->kind->probe(e);
 	if (r < 0)
 		return r;
 	here = realpath(start, NULL);
@@ -87,6 +85,7 @@ int enter_environment(const struct box_options *o, bool refresh, bool interactiv
 		.kind = in->kind,
 		.source = &in->source,
 		.shell = o->shell ? o->shell : "default",
+		.allow = &o->allow,
 		.offline = o->offline,
 		.refresh = refresh,
 		.interactive = interactive,
@@ -217,7 +216,8 @@ static int fill_spec(const struct box_options *o, struct enter *in, struct err *
 	spec->slot = xstrdup(in->slot->id);
 	spec->workspace = xstrdup(in->source.repo_dir);
 	spec->mode = o->clone ? BOX_CLONE : o->read_only ? BOX_READ_ONLY : BOX_DIRECT;
-	spec->network = BOX_NET_NONE;
+	spec->network = o->offline ? BOX_NET_NONE : BOX_NET_GATE;
+	strv_add_all(&spec->allow, o->allow.v);
 	spec->slot_home = true;
 	spec->ephemeral = !o->detach;
 	spec->detached = o->detach;
@@ -283,6 +283,18 @@ static int plan_limits(const struct box_options *o, struct err **e)
 	return r <= 0 ? r : start_behind(&argv, e);
 }
 
+/* Whether they are there, before anything that takes long. */
+static int name_secrets(const struct box_options *o, struct secrets *secrets, struct err **e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < o->secret.n && r == 0; i++)
+		r = secrets_add_variable(secrets, o->secret.v[i], e);
+	for (size_t i = 0; i < o->secret_file.n && r == 0; i++)
+		r = secrets_add_file(secrets, o->secret_file.v[i], e);
+	return r;
+}
+
 int enter_prepare(const struct box_options *o, bool interactive, struct enter *in, struct err **e)
 {
 	int r;
@@ -290,17 +302,23 @@ int enter_prepare(const struct box_options *o, bool interactive, struct enter *i
 	*in = (struct enter){.kind = NULL};
 	r = plan_limits(o, e);
 	if (r == 0)
+		r = name_secrets(o, &in->secrets, e);
+	if (r == 0)
 		r = enter_repository(o, in, e);
 	if (r == 0)
 		r = enter_environment(o, false, interactive, in, NULL, e);
 	if (r < 0)
 		return r;
 	fill_env(o, in);
-	return fill_spec(o, in, e);
+	r = fill_spec(o, in, e);
+	if (r == 0)
+		r = secrets_check_shares(&in->secrets, &in->spec, e);
+	return r < 0 ? r : secrets_open(&in->secrets, e);
 }
 
 void enter_release(struct enter *in)
 {
+	secrets_release(&in->secrets);
 	protect_free(in->protect);
 	clone_free(in->clone);
 	box_spec_release(&in->spec);

@@ -5,6 +5,7 @@
 #include "box/clone.h"
 #include "box/environment.h"
 #include "box/protect.h"
+#include "box/secrets.h"
 #include "box/supervise.h"
 #include "cmd/boxoptions.h"
 #include "sys/cgroup.h"
@@ -20,6 +21,8 @@ struct enter {
 	struct strv env; /* of the command */
 	char *cwd;
 	struct cgroup *cgroup;
+	struct secrets secrets;
+	bool json; /* denials are said as JSON lines */
 };
 
 /* Fills in everything; enter_release() it in either case. */

@@ -6,6 +6,7 @@
 #include "cmd/report.h"
 #include "nix/devscript.h"
 #include "sys/childreport.h"
+#include "sys/fd.h"
 #include "sys/stdio.h"
 #include "sys/tty.h"
 
@@ -49,6 +50,23 @@ static void say_protected(struct enter *in)
 	if (!in->protect)
 		return;
 	protect_add_notes(in->protect, &notes);
+	for (size_t i = 0; i < notes.n; i++)
+		log_note("%s", notes.v[i]);
+}
+
+static void say_denied(const struct box *box, bool json)
+{
+	_cleanup_strv_ struct strv notes = STRV_INIT;
+	_cleanup_str_ struct str lines = STR_INIT;
+
+	if (!box->net)
+		return;
+	if (json) {
+		boxnet_events_json(box->net, &lines);
+		(void)fd_write_all(STDERR_FILENO, str_text(&lines), lines.len);
+		return;
+	}
+	boxnet_notes(box->net, &notes);
 	for (size_t i = 0; i < notes.n; i++)
 		log_note("%s", notes.v[i]);
 }
@@ -102,6 +120,7 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 		r = write_execenv(in, box, e);
 	if (r == 0) {
 		box->protect = in->protect;
+		box->running.secrets = &in->secrets;
 		r = box_start(box, e);
 	}
 	if (r == 0)
@@ -112,6 +131,7 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 	if (box) {
 		say_limits_hit(in);
 		say_protected(in);
+		say_denied(box, in->json);
 		box_stop(box);
 		if (in->spec.detached) {
 			execenv_remove(box->dir);
@@ -230,6 +250,7 @@ int enter_run(struct enter *in, const struct box_options *o, bool json, char *co
 	int r;
 
 	*ret_code = *ret_signal = 0;
+	in->json = json;
 	if (o->detach)
 		return run_detached(in, json, shown, &x, e);
 	/* Without a terminal there is no job control to keep, and the command gets a session of its own: it cannot

@@ -6,10 +6,11 @@
 #include "base/log.h"
 #include "base/name.h"
 #include "box/execenv.h"
+#include "box/secrets.h"
 #include "box/spec.h"
 #include "cmd/client.h"
 #include "cmd/enter.h"
-#include "cmd/relay.h"
+#include "cmd/pump.h"
 #include "sys/stdio.h"
 #include "wire/msg.h"
 
@@ -37,10 +38,11 @@ struct exec_options {
 	bool tty;
 	bool no_tty;
 	struct strv env;
+	struct strv secret;
 };
 
 struct session {
-	struct relay relay; /* first: the callbacks' relay is the session */
+	struct pump pump; /* first: the callbacks' pump is the session */
 	const char *box;
 	const char *command;
 	bool pty;
@@ -51,7 +53,7 @@ struct session {
 	struct msg_exit end;
 };
 
-static struct session *session_of(struct relay *r)
+static struct session *session_of(struct pump *r)
 {
 	return (struct session *)(void *)r;
 }
@@ -76,7 +78,7 @@ static int on_err(struct session *s, const struct frame *f, struct err **e)
 	return err_exit_code(e, m.stage == MSG_STAGE_EXEC ? EXIT_CANNOT : 125);
 }
 
-static int on_frame(struct relay *r, const struct frame *f, struct err **e)
+static int on_frame(struct pump *r, const struct frame *f, struct err **e)
 {
 	struct session *s = session_of(r);
 	int master = -1;
@@ -90,9 +92,9 @@ static int on_frame(struct relay *r, const struct frame *f, struct err **e)
 			return 0;
 		if (link_take_fds(r->link, &master, 1) < 0)
 			return err_set(e, EPROTO, "the box sent no terminal");
-		relay_set_stream(r, master);
+		pump_set_stream(r, master);
 		r->in = STDIN_FILENO;
-		relay_raw(r);
+		pump_raw(r);
 		return 0;
 	case FRAME_EXIT:
 		if (msg_get_exit(f, &s->end) < 0)
@@ -111,11 +113,11 @@ static void hang_up(struct session *s, int signo)
 	if (s->hangup)
 		return;
 	s->hangup = signo;
-	(void)client_send_number(s->relay.link, STREAM, FRAME_SIGNAL, SIGHUP);
-	s->relay.deadline = client_now_ms() + HANGUP_MS;
+	(void)client_send_number(s->pump.link, STREAM, FRAME_SIGNAL, SIGHUP);
+	s->pump.deadline = client_now_ms() + HANGUP_MS;
 }
 
-static void on_signal(struct relay *r, int signo)
+static void on_signal(struct pump *r, int signo)
 {
 	struct session *s = session_of(r);
 	uint16_t rows;
@@ -133,13 +135,13 @@ static void on_signal(struct relay *r, int signo)
 	}
 }
 
-static void on_lost(struct relay *r)
+static void on_lost(struct pump *r)
 {
 	hang_up(session_of(r), r->raw ? SIGHUP : SIGPIPE);
 }
 
 /* A terminal has no end of input: the character for it stands in, if it means that. */
-static void on_input_end(struct relay *r)
+static void on_input_end(struct pump *r)
 {
 	struct termios settings;
 	char eof = CTRL_D;
@@ -152,7 +154,7 @@ static void on_input_end(struct relay *r)
 	str_addc(&r->input, eof);
 }
 
-static const struct relay_ops ops = {
+static const struct pump_ops ops = {
 	.on_frame = on_frame,
 	.on_signal = on_signal,
 	.on_input_end = on_input_end,
@@ -182,9 +184,14 @@ static int send_exec(struct session *s, const struct exec_options *o, char *cons
 	_cleanup_execenv_ struct execenv box = {.cwd = NULL};
 	_cleanup_strv_ struct strv argv = STRV_INIT;
 	_cleanup_free_ char *cwd = NULL;
+	_cleanup_secrets_ struct secrets secrets = {NULL, 0};
 	struct exec x = {.flags = s->pty ? EXEC_PTY : EXEC_HAS_FDS, .uid = BOX_UID, .gid = BOX_GID};
 	int r = execenv_read(s->box, &box, e);
 
+	for (size_t i = 0; i < o->secret.n && r == 0; i++)
+		r = secrets_add_variable(&secrets, o->secret.v[i], e);
+	if (r == 0)
+		r = secrets_open(&secrets, e);
 	if (r < 0)
 		return r;
 	if (o->cwd && *o->cwd != '/')
@@ -200,7 +207,7 @@ static int send_exec(struct session *s, const struct exec_options *o, char *cons
 	r = s->pty ? 0 : stdio_guard_make(true, &s->stdio, e);
 	if (r < 0)
 		return r;
-	r = exec_send(s->relay.link, STREAM, &x, s->pty ? NULL : s->stdio.fds);
+	r = secrets_send_exec(&secrets, s->pump.link, STREAM, &x, s->pty ? NULL : s->stdio.fds);
 	for (int i = 0; i < EXEC_FDS; i++)
 		s->stdio.fds[i] = -1; /* the link's now */
 	return r < 0 ? err_errno(e, -r, "cannot pass the command to the box: its arguments and environment") : 0;
@@ -208,7 +215,7 @@ static int send_exec(struct session *s, const struct exec_options *o, char *cons
 
 static int outcome(struct session *s, int *ret_code, int *ret_signal, struct err **e)
 {
-	struct relay *r = &s->relay;
+	struct pump *r = &s->pump;
 
 	if (!r->done && !s->started)
 		return err_set(e, EPIPE, "box '%s' ended, or would not take the command", s->box);
@@ -239,15 +246,15 @@ static int run_command(struct session *s, const struct exec_options *o, char *co
 	signals = client_signals(e);
 	if (signals < 0)
 		return signals;
-	relay_init(&s->relay, &ops, link, signals);
+	pump_init(&s->pump, &ops, link, signals);
 	r = send_exec(s, o, command, e);
 	if (r == 0 && link_flush(link) < 0)
 		r = err_set(e, EPIPE, "box '%s' ended", s->box);
 	if (r == 0)
-		r = relay_run(&s->relay, false, e);
+		r = pump_run(&s->pump, false, e);
 	if (r == 0)
-		relay_drain(&s->relay);
-	relay_release(&s->relay);
+		pump_drain(&s->pump);
+	pump_release(&s->pump);
 	stdio_guard_end(&s->stdio);
 	return r < 0 ? r : outcome(s, ret_code, ret_signal, e);
 }
@@ -285,6 +292,12 @@ static const struct opt opts[] = {
 	 .hint = HINT_VARS,
 	 .offset = offsetof(struct exec_options, env),
 	 .help = "set a variable for the command, or pass the caller's own; may be repeated"},
+	{.name = "secret",
+	 .arg = "NAME[=VARIABLE]",
+	 .kind = OPT_VARS,
+	 .hint = HINT_SECRETS,
+	 .offset = offsetof(struct exec_options, secret),
+	 .help = "give the command the secret NAME as a variable of that name, or VARIABLE; may be repeated"},
 	{.name = "tty",
 	 .letter = 't',
 	 .kind = OPT_FLAG,
@@ -312,7 +325,8 @@ const struct cmd cmd_exec = {
 	.name = "exec",
 	.args = "BOX [--] COMMAND [ARGUMENT...]",
 	.summary = "run a further command in a running box",
-	.about = "The command gets the environment of the box's own command: its variables (those of --env too), and "
+	.about = "The command gets the environment of the box's own command: its variables (those of --env too, those "
+		 "of --secret not), and "
 		 "the dev "
 		 "shell's hook and functions. Only a box that was started without a name and in the foreground lacks "
 		 "its "

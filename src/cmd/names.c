@@ -1,6 +1,7 @@
 /* The names that a shell offers while a command line is typed: fast, and silent whatever happens. */
 #include "base/name.h"
 #include "box/dirs.h"
+#include "box/secret.h"
 #include "cmd/cmd.h"
 #include "sys/file.h"
 
@@ -43,6 +44,16 @@ int complete_names(const char *what, struct strv *names)
 		/* Boxes made for one command lie elsewhere (box/box.h). */
 		if (strcmp(what, "boxes") == 0)
 			add_folders(DIRS_RUNTIME, "fleeting", names);
+		return 0;
+	}
+	if (strcmp(what, "secrets") == 0) {
+		struct secret_info *list = NULL;
+		size_t n = 0;
+
+		if (secret_list(&list, &n, NULL) == 0)
+			for (size_t i = 0; i < n && i < NAMES_MAX; i++)
+				strv_add(names, list[i].name);
+		secret_list_free(list, n);
 		return 0;
 	}
 	/* The names of a flake's shells are known only by evaluating it, which no key press should. */

@@ -4,7 +4,7 @@
  * the other one down instead of filling memory. The user's stdin and stdout stay blocking, since their file
  * descriptions are shared with whoever started igloo; so they are touched only when poll() says so, and stdout is given
  * no more than PIPE_BUF at a time, which a pipe that is ready takes without blocking. */
-#include "cmd/relay.h"
+#include "cmd/pump.h"
 
 #include "cmd/client.h"
 #include "sys/fd.h"
@@ -17,25 +17,25 @@
 
 enum { CHUNK = 65536, INPUT_CHUNK = 4096, DRAIN_MAX = 1 << 20 };
 
-void relay_init(struct relay *r, const struct relay_ops *ops, struct link *l, int signals)
+void pump_init(struct pump *r, const struct pump_ops *ops, struct link *l, int signals)
 {
-	*r = (struct relay){.ops = ops, .link = l, .signals = signals, .stream = -1, .in = -1};
+	*r = (struct pump){.ops = ops, .link = l, .signals = signals, .stream = -1, .in = -1};
 	tty_save(&r->tty);
 }
 
-void relay_set_stream(struct relay *r, int fd)
+void pump_set_stream(struct pump *r, int fd)
 {
 	(void)fd_set_nonblock(fd, true);
 	r->stream = fd;
 }
 
-void relay_raw(struct relay *r)
+void pump_raw(struct pump *r)
 {
 	if (isatty(STDIN_FILENO) && r->tty.fd == STDIN_FILENO && tty_raw(&r->tty) == 0)
 		r->raw = true;
 }
 
-static void lose(struct relay *r)
+static void lose(struct pump *r)
 {
 	if (r->lost)
 		return;
@@ -47,7 +47,7 @@ static void lose(struct relay *r)
 		r->ops->on_lost(r);
 }
 
-static int on_link(struct relay *r, struct err **e)
+static int on_link(struct pump *r, struct err **e)
 {
 	struct frame f;
 	int k = link_receive(r->link);
@@ -70,7 +70,7 @@ static int on_link(struct relay *r, struct err **e)
 	return 0;
 }
 
-static void on_signals(struct relay *r)
+static void on_signals(struct pump *r)
 {
 	struct signalfd_siginfo info;
 
@@ -79,7 +79,7 @@ static void on_signals(struct relay *r)
 			r->ops->on_signal(r, (int)info.ssi_signo);
 }
 
-static void stream_end(struct relay *r)
+static void stream_end(struct pump *r)
 {
 	r->stream = close_fd(r->stream);
 	if (r->ops->on_stream_end)
@@ -88,7 +88,7 @@ static void stream_end(struct relay *r)
 
 /* Returns whether something came. A pty whose last user closed it says EIO; a socket whose other end was closed with
  * something unread, ECONNRESET. */
-static bool read_stream(struct relay *r)
+static bool read_stream(struct pump *r)
 {
 	char *room = str_room(&r->output, CHUNK);
 	ssize_t n = read(r->stream, room, CHUNK);
@@ -103,13 +103,13 @@ static bool read_stream(struct relay *r)
 	return false;
 }
 
-static void drop_input(struct relay *r)
+static void drop_input(struct pump *r)
 {
 	str_clear(&r->input);
 	r->input_at = 0;
 }
 
-static void write_stream(struct relay *r)
+static void write_stream(struct pump *r)
 {
 	ssize_t n = r->input_at < r->input.len ? write(r->stream, r->input.p + r->input_at, r->input.len - r->input_at)
 					       : 0;
@@ -120,7 +120,7 @@ static void write_stream(struct relay *r)
 		drop_input(r);
 }
 
-static void read_input(struct relay *r)
+static void read_input(struct pump *r)
 {
 	char bytes[INPUT_CHUNK];
 	ssize_t n = read(r->in, bytes, sizeof(bytes));
@@ -140,7 +140,7 @@ static void read_input(struct relay *r)
 	}
 }
 
-static void write_output(struct relay *r)
+static void write_output(struct pump *r)
 {
 	size_t left = r->output.len - r->output_at;
 	ssize_t n = write(STDOUT_FILENO, r->output.p + r->output_at, left > PIPE_BUF ? PIPE_BUF : left);
@@ -158,7 +158,7 @@ static void write_output(struct relay *r)
 
 enum { LINK, SIGNALS, STREAM, IN, OUT, POLLS };
 
-static void fill_polls(const struct relay *r, struct pollfd *p)
+static void fill_polls(const struct pump *r, struct pollfd *p)
 {
 	bool input = r->input_at < r->input.len;
 	bool output = r->output_at < r->output.len;
@@ -173,7 +173,7 @@ static void fill_polls(const struct relay *r, struct pollfd *p)
 	p[OUT] = (struct pollfd){.fd = r->stream < 0 || r->lost ? -1 : STDOUT_FILENO, .events = output ? POLLOUT : 0};
 }
 
-static int step(struct relay *r, struct err **e)
+static int step(struct pump *r, struct err **e)
 {
 	int64_t left = r->deadline ? r->deadline - client_now_ms() : -1;
 	struct pollfd p[POLLS];
@@ -204,7 +204,7 @@ static int step(struct relay *r, struct err **e)
 	return p[LINK].revents & (POLLIN | POLLHUP | POLLERR) ? on_link(r, e) : 0;
 }
 
-int relay_run(struct relay *r, bool until_stream_ends, struct err **e)
+int pump_run(struct pump *r, bool until_stream_ends, struct err **e)
 {
 	int k = 0;
 
@@ -213,7 +213,7 @@ int relay_run(struct relay *r, bool until_stream_ends, struct err **e)
 	return k;
 }
 
-static void write_rest(struct relay *r)
+static void write_rest(struct pump *r)
 {
 	if (!r->lost && r->output_at < r->output.len &&
 	    fd_write_all(STDOUT_FILENO, r->output.p + r->output_at, r->output.len - r->output_at) < 0)
@@ -222,7 +222,7 @@ static void write_rest(struct relay *r)
 	r->output_at = 0;
 }
 
-void relay_drain(struct relay *r)
+void pump_drain(struct pump *r)
 {
 	size_t total = 0;
 
@@ -239,7 +239,7 @@ void relay_drain(struct relay *r)
 	}
 }
 
-void relay_release(struct relay *r)
+void pump_release(struct pump *r)
 {
 	if (r->raw)
 		tty_restore(&r->tty);

@@ -1,4 +1,6 @@
 #include "cmd/report.h"
+
+#include "cmd/cmd.h"
 #include "fmt/json.h"
 #include "sys/fd.h"
 
@@ -80,4 +82,23 @@ int report_out(const struct str *s, struct err **e)
 	if (r < 0 && r != -EPIPE)
 		return err_errno(e, -r, "cannot write to standard output");
 	return 0;
+}
+
+int report_removed(const struct strv *removed, const struct invocation *inv, const char *schema, int r, struct err **e)
+{
+	_cleanup_str_ struct str s = STR_INIT;
+	int k;
+
+	if (inv->global.json)
+		str_adds(&s, "{\"removed\":[");
+	for (size_t i = 0; i < removed->n; i++) {
+		if (inv->global.json)
+			str_addf(&s, "%s\"%s\"", i ? "," : "", removed->v[i]);
+		else if (!inv->global.quiet)
+			str_addf(&s, "%s\n", removed->v[i]);
+	}
+	if (inv->global.json)
+		str_addf(&s, "],\"schema\":\"%s\"}\n", schema);
+	k = report_out(&s, r < 0 ? NULL : e);
+	return r < 0 ? r : k;
 }

@@ -28,4 +28,10 @@ void report_add_error(struct str *s, const struct err *e, const char *command, b
 /* Writes `s` to stdout. A reader that went away is no error, a full disk is. */
 int report_out(const struct str *s, struct err **e);
 
+struct invocation;
+/* The end of a command that removes things by their checked names: writes those it has removed, one a line or as
+ * {"removed":[…],"schema":…}, also when it failed in between. Returns r, the command's own result with its *e set, or
+ * what report_out() returns. */
+int report_removed(const struct strv *removed, const struct invocation *inv, const char *schema, int r, struct err **e);
+
 #endif

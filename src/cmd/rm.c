@@ -51,25 +51,12 @@ static int run(struct invocation *inv, struct err **e)
 	const struct rm_options *o = inv->options;
 	_cleanup_strv_ struct strv names = STRV_INIT;
 	_cleanup_strv_ struct strv removed = STRV_INIT;
-	_cleanup_str_ struct str s = STR_INIT;
 	int r = boxset_names(inv, o->all, o->force ? BOXSET_EVERY : BOXSET_ENDED, &names, e);
-	int k;
 
 	if (r < 0)
 		return r;
 	r = remove_all(&names, o->force, &removed, e);
-	if (inv->global.json)
-		str_adds(&s, "{\"removed\":[");
-	for (size_t i = 0; i < removed.n; i++) {
-		if (inv->global.json)
-			str_addf(&s, "%s\"%s\"", i ? "," : "", removed.v[i]);
-		else if (!inv->global.quiet)
-			str_addf(&s, "%s\n", removed.v[i]);
-	}
-	if (inv->global.json)
-		str_adds(&s, "],\"schema\":\"igloo.rm/1\"}\n");
-	k = report_out(&s, r < 0 ? NULL : e);
-	return r < 0 ? r : k;
+	return report_removed(&removed, inv, "igloo.rm/1", r, e);
 }
 
 static const struct opt opts[] = {

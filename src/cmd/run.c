@@ -30,6 +30,7 @@ static const struct example examples[] = {
 	{"igloo run --clone --name fix -- claude -p 'mend the tests'",
 	 "on a clone; then: igloo diff fix, igloo merge fix"},
 	{"igloo run --read-only --memory 2G -- npm test", "without writing to the workspace, in 2 GiB"},
+	{"igloo run --secret API_KEY -- make publish", "with a secret that 'igloo secret set API_KEY' keeps"},
 	{.command = NULL},
 };
 

@@ -67,9 +67,7 @@ static int run(struct invocation *inv, struct err **e)
 {
 	const struct slotrm_options *o = inv->options;
 	_cleanup_strv_ struct strv removed = STRV_INIT;
-	_cleanup_str_ struct str s = STR_INIT;
 	int r = 0;
-	int k;
 
 	for (int i = 0; i < inv->argc && r == 0; i++) {
 		_cleanup_slot_ struct slot *slot = NULL;
@@ -88,18 +86,7 @@ static int run(struct invocation *inv, struct err **e)
 		if (yes > 0 && r == 0)
 			strv_add(&removed, inv->argv[i]);
 	}
-	if (inv->global.json)
-		str_adds(&s, "{\"removed\":[");
-	for (size_t i = 0; i < removed.n; i++) {
-		if (inv->global.json)
-			str_addf(&s, "%s\"%s\"", i ? "," : "", removed.v[i]);
-		else if (!inv->global.quiet)
-			str_addf(&s, "%s\n", removed.v[i]);
-	}
-	if (inv->global.json)
-		str_adds(&s, "],\"schema\":\"igloo.slot.rm/1\"}\n");
-	k = report_out(&s, r < 0 ? NULL : e);
-	return r < 0 ? r : k;
+	return report_removed(&removed, inv, "igloo.slot.rm/1", r, e);
 }
 
 static const struct opt opts[] = {

@@ -3,6 +3,7 @@
 #include "sys/spawn.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -17,17 +18,16 @@ static const char *const fixed_args[] = {
 	"-c",
 	"core.hooksPath=/dev/null",
 	"-c",
-	"core.untrackedCache=false",
-	"-c",
 	"core.sshCommand=false",
 	"-c",
 	"core.askPass=",
 	"-c",
-	"protocol.allow=never",
-	"-c",
 	"safe.directory=*",
-	"-C",
+	NULL,
 };
+
+/* To read an index and no more. */
+static const char *const reading_args[] = {"-c", "core.untrackedCache=false", "-c", "protocol.allow=never", "-C", NULL};
 
 static const char *const fixed_env[] = {
 	"PATH=/usr/bin:/bin:/run/current-system/sw/bin",
@@ -45,8 +45,7 @@ static const char *const fixed_env[] = {
 	"GIT_EDITOR=false",
 	"GIT_NO_REPLACE_OBJECTS=1",
 	"GIT_NO_LAZY_FETCH=1",
-	"GIT_ALLOW_PROTOCOL=none",
-	"GIT_LITERAL_PATHSPECS=1",
+	NULL,
 };
 
 static int complain(int r, int status, const char *name, const struct str *errors, struct err **e)
@@ -63,19 +62,30 @@ static int complain(int r, int status, const char *name, const struct str *error
 	return spawn_failed(name, status, &tail, e);
 }
 
-static void add_all(struct strv *to, const char *const *v, size_t n)
+void gitrun_begin(struct strv *argv, struct strv *envp)
 {
-	for (size_t i = 0; i < n; i++)
-		strv_add(to, v[i]);
+	strv_add_all(argv, (char *const *)(uintptr_t)fixed_args);
+	strv_add_all(envp, (char *const *)(uintptr_t)fixed_env);
+}
+
+char *gitrun_find(const char *not_below, struct err **e)
+{
+	static const char *const more[] = {"/usr/bin", "/run/current-system/sw/bin", NULL};
+	char *file = spawn_find("git", more, not_below);
+
+	if (!file) {
+		(void)err_set(e, ENOENT, "git is needed and is not on the PATH");
+		(void)err_hint(e, "install git");
+	}
+	return file;
 }
 
 int gitrun(const struct gitrepo *repo, const char *const *args, size_t max, int *ret_status, struct str *out,
 	   struct err **e)
 {
-	static const char *const more[] = {"/usr/bin", "/run/current-system/sw/bin", NULL};
 	_cleanup_strv_ struct strv argv = STRV_INIT;
 	_cleanup_strv_ struct strv envp = STRV_INIT;
-	_cleanup_free_ char *file = spawn_find("git", more, repo->work_dir);
+	_cleanup_free_ char *file = gitrun_find(repo->work_dir, e);
 	_cleanup_free_ char *name = NULL;
 	_cleanup_str_ struct str dir = STR_INIT;
 	_cleanup_str_ struct str errors = STR_INIT;
@@ -83,16 +93,14 @@ int gitrun(const struct gitrepo *repo, const char *const *args, size_t max, int 
 	int status = 0;
 	int r;
 
-	if (!file) {
-		(void)err_set(e, ENOENT, "git is needed to read the repository and is not on the PATH");
-		(void)err_hint(e, "install git");
+	if (!file)
 		return -ENOENT;
-	}
-	add_all(&argv, fixed_args, ARRAY_SIZE(fixed_args));
+	gitrun_begin(&argv, &envp);
+	strv_add_all(&argv, (char *const *)(uintptr_t)reading_args);
 	strv_add(&argv, repo->work_dir);
-	for (size_t i = 0; args[i]; i++)
-		strv_add(&argv, args[i]);
-	add_all(&envp, fixed_env, ARRAY_SIZE(fixed_env));
+	strv_add_all(&argv, (char *const *)(uintptr_t)args);
+	strv_add(&envp, "GIT_ALLOW_PROTOCOL=none");
+	strv_add(&envp, "GIT_LITERAL_PATHSPECS=1");
 	strv_addf(&envp, "GIT_DIR=%s", repo->git_dir);
 	strv_addf(&envp, "GIT_WORK_TREE=%s", repo->work_dir);
 	str_add_printable(&dir, repo->work_dir, strlen(repo->work_dir), false);

@@ -19,6 +19,12 @@ struct gitrepo {
 	const char *common_dir;
 };
 
+/* What every run of git begins with, here and in box/hostgit.c: adds `git` and options that keep it from running hooks,
+ * fsmonitor, ssh and askpass, and an environment without the user's and the system's configuration. */
+void gitrun_begin(struct strv *argv, struct strv *envp);
+/* The git to run, which does not lie below the folder; the caller frees it. NULL with *e set when there is none. */
+char *gitrun_find(const char *not_below, struct err **e);
+
 /* Exit status 0, but with "error: …" on stderr: git lists what it can of an index whose objects are gone. */
 enum { GITRUN_COMPLAINED = 256 };
 

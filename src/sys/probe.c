@@ -2,6 +2,7 @@
 #include "sys/probe.h"
 
 #include "sys/probe_impl.h"
+#include "sys/scope.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -220,6 +221,19 @@ static void add_filters(struct probe_facts *facts)
 			  : "use Linux 5.13 or later with CONFIG_SECURITY_LANDLOCK=y (igloo's boxes do not need it)");
 }
 
+static void add_scopes(struct probe_facts *facts)
+{
+	struct probe_fact *fact = probe_add(facts, "landlock_scopes", "signals and abstract sockets end at the box",
+					    "Landlock's scopes");
+
+	if (scope_available())
+		return;
+	probe_lacks(fact, PROBE_NO,
+		    "the kernel has no Landlock, version 6: kill(0) from a command in the foreground reaches what was "
+		    "started together with igloo, and a box with the host's network its abstract sockets");
+	probe_fix(fact, "use Linux 6.12 or later with Landlock");
+}
+
 void probe_all(struct probe_facts *ret)
 {
 	int result[TRIALS];
@@ -233,6 +247,7 @@ void probe_all(struct probe_facts *ret)
 	add_mounts(ret, result);
 	add_namespaces(ret, result);
 	add_filters(ret);
+	add_scopes(ret);
 	add_calls(ret);
 	probe_tools(ret);
 }

@@ -5,12 +5,11 @@
  * kills the child is seen as well. All that it makes lives in its namespaces and goes with them. */
 #include "sys/probe_impl.h"
 
+#include "sys/netlink.h"
 #include "sys/ns.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -32,33 +31,14 @@ static int outcome(long r)
 	return r < 0 ? errno : 0;
 }
 
-/* A veth pair in this network namespace, as rtnetlink(7) has it. 0 or an errno. */
+/* A veth pair in this network namespace. 0 or an errno. */
 static int make_veth(void)
 {
-	struct {
-		struct nlmsghdr head;
-		struct ifinfomsg info;
-		struct rtattr linkinfo;
-		struct rtattr kind;
-		char name[4];
-	} ask = {
-		.head = {sizeof(ask), RTM_NEWLINK, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, 1, 0},
-		.linkinfo = {sizeof(ask.linkinfo) + sizeof(ask.kind) + sizeof(ask.name), IFLA_LINKINFO},
-		.kind = {sizeof(ask.kind) + sizeof(ask.name), IFLA_INFO_KIND},
-		.name = {'v', 'e', 't', 'h'},
-	};
-	struct {
-		struct nlmsghdr head;
-		struct nlmsgerr error;
-		char rest[512];
-	} answer;
-	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	const struct netlink_peer peer = {.fd = -1};
+	_cleanup_netlink_ struct netlink n = NETLINK_INIT;
+	int r = netlink_open(&n, NULL);
 
-	if (fd < 0 || send(fd, &ask, sizeof(ask), 0) < 0)
-		return errno;
-	if (recv(fd, &answer, sizeof(answer), 0) < (ssize_t)(sizeof(answer.head) + sizeof(answer.error.error)))
-		return EIO;
-	return answer.head.nlmsg_type == NLMSG_ERROR ? -answer.error.error : EIO;
+	return r < 0 ? -r : -netlink_add_veth(&n, NULL, &peer, NULL);
 }
 
 /* A folder to mount on: any that every system has. */

@@ -23,6 +23,9 @@ void tty_restore(const struct tty_saved *saved);
 int tty_raw(const struct tty_saved *saved);
 /* Rows and columns; 24 x 80 when fd does not tell. */
 void tty_size(int fd, uint16_t *ret_rows, uint16_t *ret_cols);
+/* Asks on stderr and reads a line from the terminal `fd` that it does not show: at most `size` bytes, its '\n' among
+ * them unless Ctrl-D ended it. A signal that ends or stops igloo meanwhile finds the terminal as it was. */
+int tty_ask_hidden(int fd, const char *prompt, char *buf, size_t size, size_t *ret_n);
 int tty_set_size(int fd, uint16_t rows, uint16_t cols);
 
 #endif

@@ -25,12 +25,19 @@ static size_t count(char *const *v)
 static int encode(const struct exec *x, struct str *to)
 {
 	size_t argc = count(x->argv), envc = count(x->env);
+	size_t n = EXEC_HEADER + (x->cwd ? strlen(x->cwd) + 1 : 0);
 	uint8_t h[EXEC_HEADER];
 
 	if (argc == 0 || !x->cwd || !is_valid(x->flags, x->cwd))
 		return -EINVAL;
 	if (argc + envc > EXEC_STRINGS_MAX)
 		return -E2BIG;
+	/* Variables may be secrets: room for all of it first, so that growing leaves no copy behind. */
+	for (size_t i = 0; i < argc && n <= EXEC_BYTES_MAX; i++)
+		n += strlen(x->argv[i]) + 1;
+	for (size_t i = 0; i < envc && n <= EXEC_BYTES_MAX; i++)
+		n += strlen(x->env[i]) + 1;
+	(void)str_room(to, n <= EXEC_BYTES_MAX ? n : 0);
 	frame_put32(h, x->flags);
 	frame_put32(h + 4, x->uid);
 	frame_put32(h + 8, x->gid);
@@ -47,6 +54,12 @@ static int encode(const struct exec *x, struct str *to)
 	return to->len > EXEC_BYTES_MAX ? -E2BIG : 0;
 }
 
+static void wipe(const struct str *s)
+{
+	if (s->p)
+		explicit_bzero(s->p, s->cap);
+}
+
 static void close_all(const int *fds, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -60,9 +73,11 @@ int exec_send(struct link *l, uint32_t stream, const struct exec *x, const int *
 	int r = (nfds > 0) == ((x->flags & EXEC_HAS_FDS) != 0) ? encode(x, &s) : -EINVAL;
 
 	if (r < 0) {
+		wipe(&s);
 		close_all(fds, nfds);
 		return r;
 	}
+	(void)str_room(&l->out, s.len + (s.len / FRAME_PAYLOAD_MAX + 1) * FRAME_HEADER);
 	for (size_t at = 0; at < s.len && r == 0;) {
 		size_t n = s.len - at > FRAME_PAYLOAD_MAX ? FRAME_PAYLOAD_MAX : s.len - at;
 		uint8_t flags = at + n < s.len ? FRAME_MORE : 0;
@@ -71,6 +86,7 @@ int exec_send(struct link *l, uint32_t stream, const struct exec *x, const int *
 		nfds = 0;
 		at += n;
 	}
+	wipe(&s);
 	return r;
 }
 
@@ -151,6 +167,7 @@ int exec_decode(struct str *from, struct exec *ret)
 void exec_release(struct exec *x)
 {
 	free((void *)(uintptr_t)x->argv);
+	wipe(&x->owned);
 	str_release(&x->owned);
 	*x = (struct exec){0};
 }

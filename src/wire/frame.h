@@ -33,6 +33,9 @@
  *   ATTACH    client command  u16 rows, u16 cols      to a supervisor only (box/control.h), which answers
  *                                                     STARTED with a socket of the box's output and input
  *   RESIZE    client 0        u16 rows, u16 cols      to a supervisor only: the size of a detached box's terminal
+ *   GRANT     client 0        u8 op, policy entry     to a supervisor only, which answers ERR on stream 0 with errno 0
+ *                                                     when done: '+' or '-' an entry of this box; '!' (no entry): read
+ *                                                     the user's grants again
  *
  * On a unix socket descriptors travel with frames (wire/link.h): three with the first piece of an
  * EXEC that says EXEC_FDS, and the pty's master with the STARTED of an EXEC that says EXEC_PTY. The
@@ -64,6 +67,7 @@ enum frame_type {
 	FRAME_PONG = 10,
 	/* 11 DATA, 12 EOF, 13 CREDIT, 14 TIME, 15 OOM */
 	FRAME_ATTACH = 16,
+	FRAME_GRANT = 17,
 };
 
 enum frame_flag {

@@ -34,6 +34,9 @@ void link_release(struct link *l)
 	free(l->out_fds);
 	l->out_fds = NULL;
 	l->out_fds_at = l->out_fds_n = l->out_fds_cap = 0;
+	if (l->out.p)
+		explicit_bzero(l->out.p, l->out.cap);
+	explicit_bzero(&l->in, sizeof(l->in));
 	str_release(&l->out);
 	l->out_at = 0;
 }
@@ -140,9 +143,12 @@ static ssize_t send_some(struct link *l)
 	return n;
 }
 
-/* Forgets the sent part of the queue, so that it does not grow while the peer reads slowly. */
+/* Forgets the sent part of the queue, so that it does not grow while the peer reads slowly; and really so, for a
+ * command's environment may have secrets in it. */
 static void compact(struct link *l)
 {
+	if (l->out.len > 0)
+		explicit_bzero(l->out.p, l->out.len);
 	str_clear(&l->out);
 	l->out_at = 0;
 	l->out_fds_at = l->out_fds_n = 0;
@@ -151,6 +157,7 @@ static void compact(struct link *l)
 static void compact_partly(struct link *l)
 {
 	memmove(l->out.p, l->out.p + l->out_at, l->out.len - l->out_at);
+	explicit_bzero(l->out.p + l->out.len - l->out_at, l->out_at);
 	l->out.len -= l->out_at;
 	str_grew(&l->out, 0);
 	l->out_fds_n -= l->out_fds_at;

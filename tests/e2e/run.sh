@@ -153,6 +153,21 @@ says "options that exclude each other" 125 '*--clone*--read-only*' igloo run --r
 says "an unknown kind: those that exist are named" 125 '*balloon*sandbox*' igloo run --in balloon -- true
 says "-C to a folder that does not exist" 125 '*/no/such*' igloo run -C /no/such -- true
 
+# -- a machine that refuses ---------------------------------------------------------------------------
+
+# A user namespace has a limit of its own for those within it.
+refused()
+{
+	unshare -Ur bash -c 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"' - "$@"
+}
+if refused true 2>/dev/null; then
+	says "no user namespaces: the setting and the command that changes it" 125 \
+		'*user.max_user_namespaces is 0*hint: sudo sysctl -w user.max_user_namespaces=*' \
+		refused igloo run --slot refused -- true
+else
+	skip "no user namespaces" "a /proc/sys/user that can be written to in a user namespace"
+fi
+
 # -- homes -------------------------------------------------------------------------------------------
 
 prints "no XDG variables" x env -u XDG_STATE_HOME -u XDG_CACHE_HOME -u XDG_CONFIG_HOME -u XDG_RUNTIME_DIR \

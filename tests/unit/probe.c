@@ -112,6 +112,61 @@ TEST(user_namespaces_switched_off)
 	CHECK(in_child(switched_off));
 }
 
+/* In mounts of its own, as an ordinary user: a sysctl of a kernel that has others than ours. */
+static bool sysctl_says(const char *name, const char *value)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/sys/kernel/%s", name);
+	_cleanup_free_ char *map = xasprintf("1000 %d 1", (int)geteuid());
+	_cleanup_free_ char *groups = xasprintf("1000 %d 1", (int)getegid());
+	int fd;
+
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 || !write_file("/proc/self/setgroups", "deny") ||
+	    !write_file("/proc/self/uid_map", map) || !write_file("/proc/self/gid_map", groups) ||
+	    mount("tmpfs", "/proc/sys/kernel", "tmpfs", 0, NULL) < 0)
+		return false;
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	(void)close_fd(fd);
+	return fd >= 0 && write_file(path, value);
+}
+
+static bool explains(int errnum, const char *why, const char *hint)
+{
+	_cleanup_err_ struct err *e = NULL;
+
+	if (probe_explain_userns(errnum, &e) != -errnum)
+		return false;
+	printf("# %s\n# %s\n", err_message(e), err_hints(e));
+	return strstr(err_message(e), why) && strstr(err_hints(e), hint);
+}
+
+static int for_root_only(void)
+{
+	if (!sysctl_says("unprivileged_userns_clone", "0\n"))
+		return CANNOT;
+	return !explains(EPERM, "kernel.unprivileged_userns_clone is 0",
+			 "sudo sysctl -w kernel.unprivileged_userns_clone=1\n");
+}
+
+TEST(user_namespaces_for_root_only)
+{
+	CHECK(in_child(for_root_only));
+}
+
+static int for_profiles_only(void)
+{
+	if (!sysctl_says("apparmor_restrict_unprivileged_userns", "1\n"))
+		return CANNOT;
+	/* EPERM where the namespace is refused, EACCES where its first privileged step is. */
+	return !explains(EPERM, "AppArmor", "sudo tee /etc/apparmor.d/igloo && sudo apparmor_parser -r") ||
+	       !explains(EACCES, "kernel.apparmor_restrict_unprivileged_userns is 1",
+			 "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0");
+}
+
+TEST(user_namespaces_for_programs_with_a_profile_only)
+{
+	CHECK(in_child(for_profiles_only));
+}
+
 static int net_namespaces_off(void)
 {
 	if (unshare(CLONE_NEWUSER) < 0 || !map_root() || !write_file("/proc/sys/user/max_net_namespaces", "0"))

@@ -1,6 +1,6 @@
 #include "kind/sandbox/filter.h"
 
-#include "filter_program.h" /* made by filter_gen: filter_program[] */
+#include "filter_program.h" /* made by seccomp/filter_gen.c: filter_program[] */
 
 #include <errno.h>
 #include <linux/filter.h>

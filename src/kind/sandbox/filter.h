@@ -1,4 +1,4 @@
-/* The seccomp filter, made at build time by filter_gen.c from the rules in filter_rules.h. */
+/* The seccomp filter, made at build time by seccomp/filter_gen.c from the rules in filter_rules.h. */
 #ifndef IGLOO_KIND_SANDBOX_FILTER_H
 #define IGLOO_KIND_SANDBOX_FILTER_H
 

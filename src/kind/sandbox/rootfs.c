@@ -1,5 +1,6 @@
 #include "kind/sandbox/rootfs.h"
 
+#include "kind/sandbox/gateway.h"
 #include "kind/sandbox/view.h"
 #include "sys/fd.h"
 #include "sys/file.h"
@@ -389,6 +390,9 @@ static int bind_scratch(int scratch, const char *from, int root, const char *to,
 static int fill_etc_box(const struct box_spec *spec, int scratch, struct err **e)
 {
 	static const char offline[] = "substitute = false\n";
+	/* The engine answers at once; a name that is resolved for the first time may take the host's own resolver long.
+	 */
+	static const char gate[] = "nameserver " GATEWAY_ADDRESS "\noptions timeout:5 attempts:2\n";
 	_cleanup_close_ int dir = openat(scratch, "etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r = 0;
 
@@ -396,6 +400,8 @@ static int fill_etc_box(const struct box_spec *spec, int scratch, struct err **e
 		r = put_file(dir, spec->files[i].name, spec->files[i].text, strlen(spec->files[i].text), e);
 	if (r == 0 && spec->network == BOX_NET_NONE)
 		r = put_file(dir, "nix.conf", offline, sizeof(offline) - 1, e);
+	if (r == 0 && spec->network == BOX_NET_GATE)
+		r = put_file(dir, "resolv.conf", gate, sizeof(gate) - 1, e);
 	if (r == 0 && spec->network == BOX_NET_HOST) {
 		_cleanup_str_ struct str text = STR_INIT;
 		_cleanup_close_ int fd = file_open_user("/etc/resolv.conf", O_RDONLY);

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "box/hostpaths.h"
+#include "box/secrets.h"
 #include "box/slot.h"
 #include "box/spec.h"
 
@@ -24,6 +25,10 @@ int rootfs_add_store_path(int store, const char *path, int source);
 /* The parts of one box: proc, tmp, run, dev/pts, dev/shm, /bin/sh, /usr/bin/env, etc/box; and HOME when it is
  * not the slot's. */
 int rootfs_fill_box(const struct box_spec *spec, int root, struct err **e);
+
+/* The files of the box's secrets (NULL: none), in SECRETS_DIR and where else they are wanted; after rootfs_fill_box().
+ */
+int rootfs_fill_secrets(const struct secrets *s, int root, struct err **e);
 
 /* Makes the mount on `target` read-only (not what is mounted below it). */
 int rootfs_seal(int target);

@@ -1,7 +1,7 @@
 #include "kind/sandbox/sandbox.h"
 
 #include "guest/image.h"
-#include "kind/sandbox/repin.h"
+#include "kind/sandbox/running.h"
 #include "kind/sandbox/setup.h"
 #include "kind/sandbox/view.h"
 #include "sys/childreport.h"
@@ -20,12 +20,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static int sandbox_probe(struct err **e)
-{
-	(void)e;
-	return 0;
-}
 
 static int sandbox_prepare(struct slot *slot, struct strv *ret_vanished, struct err **e)
 {
@@ -75,6 +69,7 @@ static int start_through_view(struct kind_box *box, struct setup *s, int report,
 	if (helper < 0)
 		return err_errno(e, errno, "cannot fork");
 	s->report = close_fd(s->report);
+	gateway_forked(s->gateway);
 	r = childreport_wait(report, &pid, e);
 	while (waitpid(helper, &status, 0) < 0 && errno == EINTR)
 		;
@@ -100,6 +95,7 @@ static int start_alone(struct kind_box *box, struct setup *s, int report, struct
 		setup_box(s, NULL);
 	}
 	s->report = close_fd(s->report);
+	gateway_forked(s->gateway);
 	(void)close_fd(go[0]);
 	if (pid < 0) {
 		(void)close_fd(go[1]);
@@ -113,6 +109,17 @@ static int start_alone(struct kind_box *box, struct setup *s, int report, struct
 	return r < 0 ? r : childreport_wait(report, NULL, e);
 }
 
+/* Nobody who would serve the gateway: a box that asks for one is then not made. */
+static int begin_gateway(const struct kind_box *box, struct setup *s, struct gateway *gateway, struct err **e)
+{
+	if (box->spec->network != BOX_NET_GATE)
+		return 0;
+	if (!box->gateway)
+		return err_set(e, EINVAL, "the box's gateway has nobody to serve it");
+	s->gateway = gateway;
+	return gateway_prepare(gateway, box->spec, e);
+}
+
 static int sandbox_start(struct kind_box *box, struct err **e)
 {
 	_cleanup_hostpaths_ struct hostpaths set = {0};
@@ -121,11 +128,17 @@ static int sandbox_start(struct kind_box *box, struct err **e)
 	struct view view = VIEW_INIT;
 	int link[2] = {-1, -1};
 	int report[2] = {-1, -1};
+	struct gateway gateway = GATEWAY_INIT;
 	struct setup s = {.box = box, .set = &set, .guest = guest, .go = -1};
 	int r;
 
 	if (guest < 0)
 		return guest;
+	r = begin_gateway(box, &s, &gateway, e);
+	if (r < 0) {
+		gateway_release(&gateway);
+		return r;
+	}
 	if (mnt_has_new_api()) {
 		r = view_open(box->slot, &view, &vanished, e);
 		s.view = &view;
@@ -140,11 +153,14 @@ static int sandbox_start(struct kind_box *box, struct err **e)
 		r = s.view ? start_through_view(box, &s, report[0], e) : start_alone(box, &s, report[0], e);
 		report[1] = s.report;
 	}
+	if (r == 0 && s.gateway)
+		r = gateway_take(&gateway, box->gateway, e);
 	if (r == 0) {
 		box->link = take_fd(&link[0]);
 		box->pidfd = (int)syscall(SYS_pidfd_open, box->pid, 0);
 	}
 	view_close(&view);
+	gateway_release(&gateway);
 	for (int i = 0; i < 2; i++) {
 		(void)close_fd(link[i]);
 		(void)close_fd(report[i]);
@@ -177,12 +193,12 @@ static void sandbox_destroy(struct kind_box *box)
 
 const struct kind kind_sandbox = {
 	.name = "sandbox",
-	.probe = sandbox_probe,
 	.prepare = sandbox_prepare,
 	.start = sandbox_start,
 	.stop = sandbox_stop,
 	.destroy = sandbox_destroy,
-	.extend = view_extend,
-	.repin = repin,
+	.extend = running_extend,
+	.repin = running_repin,
+	.open_gateway = running_open_gateway,
 	.sweep = view_sweep,
 };

@@ -9,21 +9,24 @@
  * one the supervisor's child, so its end is the supervisor's to see. Its mount namespace is a copy of the
  * view; the store with its thousands of mounts is moved below the new root in one call.
  *
- * Without a view (kernels before 5.12): the supervisor clones the first process itself, with a user namespace
- * of its own, and that one mounts everything.
+ * While the first process builds its root, the one that cloned it makes the gateway namespace, if the box has one
+ * (kind/sandbox/gateway.h).
  *
- * Then, in both: root, shares, read-only pins, pivot_root, hostname, loopback; no capability, no_new_privs, the
- * seccomp filter, no descriptor but the connection; exec of the guest. */
+ * Without a view (kernels before 5.12): the supervisor clones the first process itself, with a user namespace
+ * of its own, and that one mounts everything, and makes its gateway namespace.
+ *
+ * Then, in both: root, shares, read-only pins, pivot_root, hostname, loopback and the link to the gateway; no
+ * capability, no_new_privs, the seccomp filter, no descriptor but the connection; exec of the guest. */
 #include "kind/sandbox/setup.h"
 
 #include "kind/sandbox/filter.h"
 #include "kind/sandbox/rootfs.h"
-#include "kind/sandbox/scope.h"
 #include "sys/childreport.h"
 #include "sys/fd.h"
 #include "sys/file.h"
 #include "sys/mnt.h"
 #include "sys/ns.h"
+#include "sys/scope.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +50,7 @@
 uint64_t setup_namespaces(const struct box_spec *spec)
 {
 	return CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWTIME |
-	       (spec->network == BOX_NET_NONE ? CLONE_NEWNET : 0);
+	       (spec->network != BOX_NET_HOST ? CLONE_NEWNET : 0);
 }
 
 /* --- the shares ------------------------------------------------------------------------------------------- */
@@ -192,6 +195,19 @@ static int loopback_up(struct err **e)
 	return 0;
 }
 
+/* Before the root changes when there is no helper: it writes to the /proc/sys of the host's /proc. */
+static int gateway_early(const struct setup *s, struct err **e)
+{
+	return s->gateway && !s->view ? gateway_make_alone(s->gateway, e) : 0;
+}
+
+static int network_up(const struct setup *s, struct err **e)
+{
+	int r = s->box->spec->network == BOX_NET_HOST ? 0 : loopback_up(e);
+
+	return r == 0 && s->gateway && s->view ? gateway_wait(s->gateway, e) : r;
+}
+
 static void ATTR_NORETURN become_guest(const struct setup *s)
 {
 	static const struct rlimit no_core = {0, 0};
@@ -246,6 +262,8 @@ static int fill_root(const struct setup *s, const int *sources, int root, struct
 	int r = rootfs_fill_box(spec, root, e);
 
 	if (r == 0)
+		r = rootfs_fill_secrets(s->box->secrets, root, e);
+	if (r == 0)
 		r = attach_shares(spec, sources, root, e);
 	for (size_t i = 0; i < spec->npins && r == 0; i++)
 		r = setup_pin(root, &spec->pins[i], e);
@@ -269,7 +287,9 @@ void setup_box(const struct setup *s, const int *sources)
 	if (!s->view) {
 		if (read(s->go, &byte, 1) != 1)
 			_exit(1);
-		r = setup_sources(s->box->spec, &own, &e);
+		r = gateway_early(s, &e);
+		if (r == 0)
+			r = setup_sources(s->box->spec, &own, &e);
 		sources = own;
 	}
 	if (r == 0) {
@@ -285,8 +305,8 @@ void setup_box(const struct setup *s, const int *sources)
 		if (r < 0)
 			(void)err_errno(&e, -r, "cannot finish the box's root");
 	}
-	if (r == 0 && s->box->spec->network == BOX_NET_NONE)
-		r = loopback_up(&e);
+	if (r == 0)
+		r = network_up(s, &e);
 	if (r < 0)
 		childreport_fail(s->report, e);
 	become_guest(s);
@@ -324,5 +344,7 @@ void setup_through_view(const struct setup *s)
 		childreport_fail(s->report, e);
 	}
 	childreport_pid(s->report, pid);
+	if (s->gateway && gateway_make(s->gateway, pid, &e) < 0)
+		childreport_fail(s->report, e);
 	_exit(0);
 }

@@ -3,12 +3,14 @@
 #define IGLOO_KIND_SANDBOX_SETUP_H
 
 #include "box/kind.h"
+#include "kind/sandbox/gateway.h"
 #include "kind/sandbox/view.h"
 
 struct setup {
 	const struct kind_box *box;
 	const struct view *view;     /* NULL: make everything in the box's own namespaces */
 	const struct hostpaths *set; /* used without a view */
+	struct gateway *gateway;     /* NULL: the box's network is not BOX_NET_GATE */
 	int guest;                   /* sealed memfd of the guest's program */
 	int link;                    /* the guest's end of the connection */
 	int report;                  /* where failures go; closes when the guest runs */
@@ -19,7 +21,7 @@ struct setup {
 uint64_t setup_namespaces(const struct box_spec *spec);
 
 /* With a view: runs in a fork; joins the view, starts the box's first process as a child of the supervisor,
- * tells its pid over `report` and ends. */
+ * tells its pid over `report`, makes the gateway namespace if there is to be one, and ends. */
 void setup_through_view(const struct setup *s) ATTR_NORETURN;
 
 /* The first process of a box, in its new namespaces: builds the root, drops everything, runs the guest. */

@@ -40,8 +40,4 @@ void view_drop(const struct slot *slot);
 /* Removes what keepers that ended left in the runtime folder. */
 void view_sweep(void);
 
-/* Mounts paths that joined the set into the running box whose guest is `pid`, so that what the slot's
- * database calls valid is there in every box. */
-int view_extend(pid_t pid, const struct hostpath *paths, size_t n, struct err **e);
-
 #endif

@@ -1,6 +1,6 @@
 /* What namespaces leave open between a box and the processes around it. */
-#ifndef IGLOO_KIND_SANDBOX_SCOPE_H
-#define IGLOO_KIND_SANDBOX_SCOPE_H
+#ifndef IGLOO_SYS_SCOPE_H
+#define IGLOO_SYS_SCOPE_H
 
 #include <stdbool.h>
 

@@ -1,4 +1,4 @@
-#include "kind/sandbox/scope.h"
+#include "sys/scope.h"
 
 #include <errno.h>
 #include <stdint.h>

@@ -1,0 +1,287 @@
+#include "box/boxnet.h"
+
+#include "base/log.h"
+#include "box/denials.h"
+#include "box/grants.h"
+#include "box/kind.h"
+#include "net/policy.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { KEPT_MAX = 64, SAID_MAX = 5 };
+
+#define SYNTH_BASE 0xc6120000U /* 198.18.0.0 */
+
+struct boxnet {
+	const struct slot *slot;
+	struct box_spec *spec;
+	struct strv own; /* entries of this box alone: spec->allow without what is granted */
+	struct engine_sockets sockets;
+	const struct kind *kind; /* of the box, and the box as it has it */
+	const struct kind_box *running;
+	bool has_gateway; /* made for something; else the box's DNS is all there is */
+	bool waiting;     /* the sockets are here: no engine yet */
+	pid_t engine;
+	int control; /* -1 without an engine */
+	struct engine_event denied[KEPT_MAX];
+	size_t n_denied;
+	size_t more; /* denied beyond those */
+};
+
+static void close_sockets(struct boxnet *n)
+{
+	n->sockets.dns_udp = close_fd(n->sockets.dns_udp);
+	n->sockets.dns_tcp = close_fd(n->sockets.dns_tcp);
+	for (size_t i = 0; i < n->sockets.n_spare; i++)
+		n->sockets.spare[i] = close_fd(n->sockets.spare[i]);
+	n->sockets.n_spare = 0;
+	n->waiting = false;
+}
+
+/* The engine is confined and cannot load what names in other scripts need: it gets entries in their normal form. */
+static int normalise(const struct strv *from, struct strv *to, struct err **e)
+{
+	for (size_t i = 0; i < from->n; i++) {
+		_cleanup_str_ struct str entry = STR_INIT;
+		int r = policy_entry_normalise(from->v[i], &entry, e);
+
+		if (r < 0)
+			return r;
+		strv_add(to, str_text(&entry));
+	}
+	return 0;
+}
+
+/* own and the grants, each checked. */
+static int effective(const struct boxnet *n, struct strv *ret, struct err **e)
+{
+	_cleanup_policy_ struct policy *policy = policy_new();
+	int r;
+
+	strv_add_all(ret, n->own.v);
+	r = grants_load(n->slot, ret, e);
+	if (r < 0)
+		return r;
+	strv_sort_unique(ret);
+	return policy_add_all(policy, ret, e);
+}
+
+int boxnet_new(struct box_spec *spec, const struct slot *slot, struct boxnet **ret, struct err **e)
+{
+	struct boxnet *n = xcalloc(1, sizeof(*n));
+	_cleanup_strv_ struct strv all = STRV_INIT;
+	int r;
+
+	n->slot = slot;
+	n->spec = spec;
+	n->control = -1;
+	n->sockets.dns_udp = n->sockets.dns_tcp = -1;
+	r = normalise(&spec->allow, &n->own, e);
+	if (r == 0)
+		r = effective(n, &all, e);
+	if (r < 0) {
+		boxnet_free(n);
+		return r;
+	}
+	strv_release(&spec->allow);
+	spec->allow = all;
+	all = (struct strv)STRV_INIT;
+	*ret = n;
+	return 0;
+}
+
+struct engine_sockets *boxnet_sockets(struct boxnet *n)
+{
+	return &n->sockets;
+}
+
+static int start_engine(struct boxnet *n, struct err **e)
+{
+	const struct engine_config config = {.sockets = n->sockets, .base = SYNTH_BASE, .policy = &n->spec->allow};
+	int r = engine_start(&config, &n->engine, &n->control, e);
+
+	/* They are the engine's now, or closed. */
+	n->sockets = (struct engine_sockets){.dns_udp = -1, .dns_tcp = -1};
+	n->waiting = false;
+	return r;
+}
+
+static bool is_empty(const struct strv *entries)
+{
+	_cleanup_policy_ struct policy *policy = policy_new();
+
+	return policy_add_all(policy, entries, NULL) == 0 && policy_is_empty(policy);
+}
+
+/* Connections to granted addresses need no question to DNS before. */
+static bool grants_addresses(const struct strv *entries)
+{
+	_cleanup_policy_ struct policy *policy = policy_new();
+
+	return policy_add_all(policy, entries, NULL) == 0 && policy_nets(policy, NULL, 0) > 0;
+}
+
+void boxnet_set_kind(struct boxnet *n, const struct kind *kind, const struct kind_box *running)
+{
+	n->kind = kind;
+	n->running = running;
+}
+
+int boxnet_begin(struct boxnet *n, struct err **e)
+{
+	n->waiting = n->sockets.dns_udp >= 0;
+	n->has_gateway = !is_empty(&n->spec->allow);
+	return grants_addresses(&n->spec->allow) ? start_engine(n, e) : 0;
+}
+
+void boxnet_poll(const struct boxnet *n, struct pollfd fds[BOXNET_POLLS])
+{
+	fds[0] = (struct pollfd){.fd = -1, .events = POLLIN};
+	fds[1] = fds[0];
+	if (!n)
+		return;
+	if (n->waiting) {
+		fds[0].fd = n->sockets.dns_udp;
+		fds[1].fd = n->sockets.dns_tcp;
+	} else {
+		fds[0].fd = n->control;
+	}
+}
+
+static void take(struct boxnet *n, const struct engine_event *event)
+{
+	denials_keep(n->slot, n->spec->name, event);
+	if (n->n_denied < KEPT_MAX)
+		n->denied[n->n_denied++] = *event;
+	else
+		n->more++;
+}
+
+static void end_engine(struct boxnet *n)
+{
+	n->control = close_fd(n->control);
+	if (n->engine > 0) {
+		(void)kill(n->engine, SIGKILL);
+		while (waitpid(n->engine, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	n->engine = 0;
+}
+
+void boxnet_work(struct boxnet *n, const struct pollfd fds[BOXNET_POLLS])
+{
+	_cleanup_err_ struct err *e = NULL;
+	struct engine_event event;
+	int r;
+
+	if (!n || (!fds[0].revents && !fds[1].revents))
+		return;
+	if (n->waiting) {
+		if (start_engine(n, &e) < 0)
+			log_note("the box has no network: %s", err_message(e));
+		return;
+	}
+	while ((r = engine_event(n->control, &event)) > 0)
+		take(n, &event);
+	if (r < 0) {
+		/* With its last socket the gateway is gone: the box has no network, which is what it may have. */
+		log_note("the box has no network any more: its engine ended");
+		end_engine(n);
+	}
+}
+
+static int change_own(struct boxnet *n, char op, const char *entry, struct err **e)
+{
+	_cleanup_str_ struct str normal = STR_INIT;
+	_cleanup_strv_ struct strv kept = STRV_INIT;
+	struct strv old;
+	int r = policy_entry_normalise(entry, &normal, e);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n->own.n; i++)
+		if (strcmp(n->own.v[i], str_text(&normal)) != 0)
+			strv_add(&kept, n->own.v[i]);
+	if (op == '+')
+		strv_add(&kept, str_text(&normal));
+	old = n->own;
+	n->own = kept;
+	kept = old;
+	return 0;
+}
+
+/* The box was started with nothing granted: only now it gets a gateway. */
+static int open_gateway(struct boxnet *n, struct err **e)
+{
+	int r;
+
+	end_engine(n);
+	close_sockets(n);
+	r = n->kind->open_gateway(n->running->pid, n->spec, &n->sockets, e);
+	return r < 0 ? r : boxnet_begin(n, e);
+}
+
+int boxnet_change(struct boxnet *n, char op, const char *entry, struct err **e)
+{
+	_cleanup_strv_ struct strv all = STRV_INIT;
+	_cleanup_strv_ struct strv old = STRV_INIT;
+	int r = 0;
+
+	if (!n->waiting && n->control < 0)
+		return err_set(e, ENETDOWN, "the box has no gateway");
+	if (op == '+' || op == '-')
+		r = change_own(n, op, entry, e);
+	if (r == 0)
+		r = effective(n, &all, e);
+	if (r == 0 && n->control >= 0 && n->has_gateway)
+		r = engine_set_policy(n->control, &all, e);
+	if (r < 0)
+		return r;
+	old = n->spec->allow;
+	n->spec->allow = all;
+	all = (struct strv)STRV_INIT;
+	if (n->has_gateway || is_empty(&n->spec->allow))
+		return 0;
+	return open_gateway(n, e);
+}
+
+void boxnet_notes(const struct boxnet *n, struct strv *to)
+{
+	size_t more = n->more;
+
+	for (size_t i = 0; i < n->n_denied; i++) {
+		_cleanup_free_ char *entry = denials_entry(&n->denied[i]);
+		_cleanup_str_ struct str line = STR_INIT;
+
+		if (i >= SAID_MAX) {
+			more++;
+			continue;
+		}
+		denials_describe(&n->denied[i], &line);
+		strv_addf(to, "denied: %s%s%s", str_text(&line), *entry ? "; to allow it: igloo allow " : "", entry);
+	}
+	if (more > 0)
+		strv_addf(to, "and %zu more denied: igloo why", more);
+}
+
+void boxnet_events_json(const struct boxnet *n, struct str *to)
+{
+	for (size_t i = 0; i < n->n_denied; i++)
+		denials_json(&n->denied[i], n->spec->name, time(NULL), to);
+}
+
+void boxnet_free(struct boxnet *n)
+{
+	if (!n)
+		return;
+	end_engine(n);
+	close_sockets(n);
+	strv_release(&n->own);
+	free(n);
+}

@@ -1,0 +1,28 @@
+/* What the user has granted for good: hosts that boxes may reach.
+ *
+ * Two lists: of one repository, and of all. They lie in the configuration folder, which no box sees, as
+ *     grants/<digits of the repository's slots>.json   {"schema":"igloo.grants/1","repository":"/path","allow":["…"]}
+ *     grants/always.json                               the same without a repository
+ * with entries in the form of net/policy.h. A file that cannot be read, is damaged or holds an entry that means nothing
+ * is an error, never an empty list. */
+#ifndef IGLOO_BOX_GRANTS_H
+#define IGLOO_BOX_GRANTS_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "box/slot.h"
+
+enum grants_scope { GRANTS_REPOSITORY, GRANTS_ALWAYS };
+
+/* Adds the entries of one list to `to`. */
+int grants_list(enum grants_scope scope, const struct slot *slot, struct strv *to, struct err **e);
+/* Of both. */
+int grants_load(const struct slot *slot, struct strv *to, struct err **e);
+/* Adds and removes entries, each in its normal form, under the list's lock. *ret_changed: how many were not there, or
+ * were, before. */
+int grants_change(enum grants_scope scope, const struct slot *slot, const struct strv *add, const struct strv *remove,
+		  size_t *ret_changed, struct err **e);
+/* The path of a list's file, for messages; the caller frees it. */
+int grants_path(enum grants_scope scope, const struct slot *slot, char **ret, struct err **e);
+
+#endif

@@ -1,0 +1,193 @@
+#include "kind/sandbox/running.h"
+
+#include "kind/sandbox/gateway.h"
+#include "kind/sandbox/rootfs.h"
+#include "kind/sandbox/setup.h"
+#include "sys/childreport.h"
+#include "sys/fd.h"
+#include "sys/mnt.h"
+#include "sys/ns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What is done in a fork, which has the box's user namespace and no more of it yet. */
+struct change {
+	int (*run)(const struct change *c, int mntns, struct err **e);
+	const struct hostpath *paths;
+	size_t n;
+	const struct box_spec *spec;
+	struct gateway *gateway;
+	pid_t pid;
+};
+
+static void ATTR_NORETURN change_run(const struct change *c, int userns, int mntns, int report)
+{
+	_cleanup_err_ struct err *e = NULL;
+	int r = ns_join(userns, CLONE_NEWUSER);
+
+	r = r < 0 ? err_errno(&e, -r, "cannot enter a running box") : c->run(c, mntns, &e);
+	if (r < 0)
+		childreport_fail(report, e);
+	_exit(0);
+}
+
+static int change(pid_t pid, const struct change *c, struct err **e)
+{
+	char name[64];
+	_cleanup_close_ int userns = -1;
+	_cleanup_close_ int mntns = -1;
+	int report[2];
+	pid_t helper;
+	int r;
+
+	(void)snprintf(name, sizeof(name), "/proc/%d/ns/user", (int)pid);
+	userns = open(name, O_RDONLY | O_CLOEXEC);
+	(void)snprintf(name, sizeof(name), "/proc/%d/ns/mnt", (int)pid);
+	mntns = open(name, O_RDONLY | O_CLOEXEC);
+	if (userns < 0 || mntns < 0 || pipe2(report, O_CLOEXEC) < 0)
+		return err_errno(e, errno, "cannot reach the namespaces of process %d", (int)pid);
+	helper = fork();
+	if (helper == 0) {
+		(void)close(report[0]);
+		change_run(c, userns, mntns, report[1]);
+	}
+	(void)close(report[1]);
+	r = helper < 0 ? err_errno(e, errno, "cannot fork") : childreport_wait(report[0], NULL, e);
+	(void)close(report[0]);
+	while (helper > 0 && waitpid(helper, NULL, 0) < 0 && errno == EINTR)
+		;
+	return r;
+}
+
+/* --- store paths ------------------------------------------------------------------------------------------------- */
+
+enum { EXTEND_AT_ONCE = 16 };
+
+/* From a copy of the host's mounts into the box's, which is entered and left again. */
+static int extend_some(int host, int box, const struct hostpath *paths, size_t n)
+{
+	int sources[EXTEND_AT_ONCE];
+	_cleanup_close_ int store = -1;
+	size_t have = 0;
+	int r = ns_join(host, CLONE_NEWNS);
+
+	for (; have < n && r == 0; have += r == 0) {
+		sources[have] = mnt_clone(AT_FDCWD, paths[have].source, 0);
+		r = sources[have] < 0 ? sources[have] : 0;
+	}
+	if (r == 0)
+		r = ns_join(box, CLONE_NEWNS);
+	if (r == 0 && (store = open("/nix/store", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
+		r = -errno;
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = rootfs_add_store_path(store, paths[i].path, sources[i]);
+	for (size_t i = 0; i < have; i++)
+		(void)close_fd(sources[i]);
+	return r;
+}
+
+/* A few at a time: there may be thousands, and each is a descriptor. */
+static int extend(const struct change *c, int mntns, struct err **e)
+{
+	_cleanup_close_ int host = -1;
+	int r = unshare(CLONE_NEWNS) < 0 ? -errno : mnt_private();
+
+	if (r == 0 && (host = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC)) < 0)
+		r = -errno;
+	for (size_t i = 0; i < c->n && r == 0; i += EXTEND_AT_ONCE)
+		r = extend_some(host, mntns, c->paths + i, c->n - i < EXTEND_AT_ONCE ? c->n - i : EXTEND_AT_ONCE);
+	return r < 0 ? err_errno(e, -r, "cannot mount new store paths into a running box") : 0;
+}
+
+int running_extend(pid_t pid, const struct hostpath *paths, size_t n, struct err **e)
+{
+	const struct change c = {.run = extend, .paths = paths, .n = n};
+
+	if (!mnt_has_new_api())
+		return err_set(e, ENOSYS, "this kernel cannot add store paths to a running box: stop it first");
+	return change(pid, &c, e);
+}
+
+/* --- pins -------------------------------------------------------------------------------------------------------- */
+
+enum mounted { MOUNTED, NOT_MOUNTED, UNKNOWN };
+
+/* Kernels before 5.8 do not say. */
+static enum mounted look(const char *path)
+{
+	struct statx stx;
+
+	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &stx) < 0 ||
+	    !(stx.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT))
+		return UNKNOWN;
+	return stx.stx_attributes & STATX_ATTR_MOUNT_ROOT ? MOUNTED : NOT_MOUNTED;
+}
+
+static int repin_one(int root, const struct box_pin *pin, struct err **e)
+{
+	enum mounted mounted = look(pin->path);
+	struct stat st;
+	int r;
+
+	/* Where the kernel does not say, a second mount on top does no harm; but it must be possible. */
+	if (mounted == MOUNTED || (mounted == UNKNOWN && !mnt_has_new_api()) || lstat(pin->path, &st) < 0)
+		return 0;
+	/* Without the mount calls of 5.12 nothing can be mounted from here: better no box than an open one. */
+	if (!mnt_has_new_api())
+		return err_set(e, ENOSYS, "'%s' was replaced, and this kernel cannot protect it again", pin->path);
+	r = setup_pin(root, pin, e);
+	if (r != -ENOENT)
+		return r;
+	err_clear(e);
+	return 0;
+}
+
+static int repin(const struct change *c, int mntns, struct err **e)
+{
+	_cleanup_close_ int root = -1;
+	int r = ns_join(mntns, CLONE_NEWNS);
+
+	if (r == 0 && (root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+		r = -errno;
+	if (r < 0)
+		return err_errno(e, -r, "cannot enter the box to protect what was replaced");
+	for (size_t i = 0; i < c->spec->npins && r == 0; i++)
+		r = repin_one(root, &c->spec->pins[i], e);
+	return r;
+}
+
+int running_repin(pid_t pid, const struct box_spec *spec, struct err **e)
+{
+	const struct change c = {.run = repin, .spec = spec};
+
+	return change(pid, &c, e);
+}
+
+/* --- the gateway ------------------------------------------------------------------------------------------------- */
+
+static int open_gateway(const struct change *c, int mntns, struct err **e)
+{
+	(void)mntns;
+	return gateway_make_late(c->gateway, c->pid, e);
+}
+
+int running_open_gateway(pid_t pid, const struct box_spec *spec, struct engine_sockets *ret, struct err **e)
+{
+	struct gateway gateway = GATEWAY_INIT;
+	const struct change c = {.run = open_gateway, .gateway = &gateway, .pid = pid};
+	int r = gateway_prepare(&gateway, spec, e);
+
+	if (r == 0)
+		r = change(pid, &c, e);
+	gateway_forked(&gateway);
+	if (r == 0)
+		r = gateway_take(&gateway, ret, e);
+	gateway_release(&gateway);
+	return r;
+}

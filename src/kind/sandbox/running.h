@@ -1,0 +1,23 @@
+/* Changes to a box that runs, by the pid of its guest.
+ *
+ * Both fork: only a process without threads can join a user namespace, and the caller stays where it is. */
+#ifndef IGLOO_KIND_SANDBOX_RUNNING_H
+#define IGLOO_KIND_SANDBOX_RUNNING_H
+
+#include "base/err.h"
+#include "box/hostpaths.h"
+#include "box/spec.h"
+#include "net/engine.h"
+
+/* Implements kind->extend: mounts paths that joined the slot's set, so that what the slot's database calls valid is
+ * there in every box. */
+int running_extend(pid_t pid, const struct hostpath *paths, size_t n, struct err **e);
+
+/* Implements kind->repin: mounts pins again (box/protect.h). A pin whose path is gone, or whose folder is, is left:
+ * then there is nothing to protect there. */
+int running_repin(pid_t pid, const struct box_spec *spec, struct err **e);
+
+/* Implements kind->open_gateway. */
+int running_open_gateway(pid_t pid, const struct box_spec *spec, struct engine_sockets *ret, struct err **e);
+
+#endif
