@@ -264,7 +264,8 @@ void boxnet_notes(const struct boxnet *n, struct strv *to)
 			continue;
 		}
 		denials_describe(&n->denied[i], &line);
-		strv_addf(to, "denied: %s%s%s", str_text(&line), *entry ? "; to allow it: igloo allow " : "", entry);
+		strv_addf(to, "%s%s%s%s", n->denied[i].reason == ENGINE_FAILED ? "" : "denied: ", str_text(&line),
+			  *entry ? "; to allow it: igloo allow " : "", entry);
 	}
 	if (more > 0)
 		strv_addf(to, "and %zu more denied: igloo why", more);

@@ -34,6 +34,10 @@ char *denials_entry(const struct engine_event *event)
 	case ENGINE_DENIED_ADDRESS:
 		return xasprintf(strchr(event->detail, ':') ? "[%s]:%u" : "%s:%u", event->detail, event->port);
 	case ENGINE_DENIED_LITERAL:
+		/* Of the gateway's own addresses none is anybody's. */
+		if (str_starts(event->host, "198.18.") || str_starts(event->host, "198.19.") ||
+		    str_starts(event->host, "192.0.0."))
+			break;
 		return xasprintf(strchr(event->host, ':') ? "[%s]:%u" : "%s:%u", event->host, event->port);
 	case ENGINE_DENIED_TLS_NAME:
 	case ENGINE_DENIED_TLS_NONE:

@@ -6,7 +6,6 @@
 #include "cmd/report.h"
 #include "fmt/json.h"
 #include "net/policy.h"
-#include "wire/msg.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -54,7 +53,6 @@ static int answer(struct link *l, uint32_t *ret_errnum)
 	for (;;) {
 		struct pollfd p = {.fd = l->fd, .events = POLLIN};
 		int64_t left = end - client_now_ms();
-		struct msg_err m;
 		int r;
 
 		if (left <= 0 || (poll(&p, 1, (int)left) < 0 && errno != EINTR))
@@ -69,9 +67,9 @@ static int answer(struct link *l, uint32_t *ret_errnum)
 		r = link_next(l, false, &f);
 		if (r < 0)
 			return r;
-		if (r == 0 || f.type != FRAME_ERR || f.stream != 0 || msg_get_err(&f, &m) < 0)
+		if (r == 0 || f.type != FRAME_ERR || f.stream != 0)
 			continue;
-		*ret_errnum = m.errnum;
+		*ret_errnum = frame_get32(f.payload); /* 0: done, which no other ERR says */
 		return 0;
 	}
 }

@@ -100,14 +100,14 @@ static bool listens_unprivileged(int fd, uint16_t port)
 
 TEST(gateway_is_the_only_link)
 {
-	static const char links[] = "lo 127.0.0.1\neth0 192.0.2.2\n";
+	static const char links[] = "lo 127.0.0.1\neth0 192.0.0.2\n";
 
 	CHECK(run_gated("links", "") == 0);
 	CHECK(strncmp(out, links, strlen(links)) == 0);
 	/* IPv6 where the machine has it, and then on the loopback only. */
 	CHECK(out[strlen(links)] == '\0' || strcmp(out + strlen(links), "lo ::1\n") == 0);
 	CHECK(run_gated("cat", "/etc/resolv.conf") == 0);
-	CHECK_STR(out, "nameserver 192.0.2.1\noptions timeout:5 attempts:2\n");
+	CHECK_STR(out, "nameserver 192.0.0.1\noptions timeout:5 attempts:2\n");
 	CHECK(run_gated("exists", "/etc/box/nix.conf") == 1);
 }
 
@@ -115,7 +115,7 @@ TEST(gateway_is_the_only_link)
 TEST(gateway_routes_are_those_of_the_policy)
 {
 	static const char *const entries[] = {"10.1.2.3:5432", "10.1.2.3:80", "10.7.0.0/16:22", "example.org", NULL};
-	static const char *const there[] = {"10.1.2.3", "10.7.0.0", "192.0.2.0", "198.18.0.0"};
+	static const char *const there[] = {"10.1.2.3", "10.7.0.0", "192.0.0.0", "198.18.0.0"};
 	unsigned lines = 0;
 
 	granted = entries;
@@ -128,7 +128,7 @@ TEST(gateway_routes_are_those_of_the_policy)
 		char line[64];
 
 		(void)snprintf(line, sizeof(line), "eth0\t%08X\t%08X\t", inet_addr(there[i]),
-			       strcmp(there[i], "192.0.2.0") == 0 ? 0 : inet_addr("192.0.2.1"));
+			       strcmp(there[i], "192.0.0.0") == 0 ? 0 : inet_addr("192.0.0.1"));
 		CHECK(strstr(out, line));
 	}
 	CHECK(run_gated("cat", "/proc/net/ipv6_route") == 0 || out[0] == '\0');
@@ -142,7 +142,7 @@ TEST(gateway_reaches_nothing_else)
 	CHECK(run_gated("dial", "169.254.169.254 80") == ENETUNREACH);
 	/* Nobody listens. */
 	CHECK(run_gated("dial", "198.18.7.7 81") == ECONNREFUSED);
-	CHECK(run_gated("dial", "192.0.2.1 80") == ECONNREFUSED);
+	CHECK(run_gated("dial", "192.0.0.1 80") == ECONNREFUSED);
 }
 
 /* Dials `to` at port 80 from a box; the address that the accepted socket has itself. */
@@ -176,7 +176,7 @@ static bool arrives_as(const char *to)
 
 TEST(gateway_takes_connections_to_any_of_its_addresses)
 {
-	static const char *const entries[] = {"10.1.2.3:80", "192.0.2.0/24:80", NULL};
+	static const char *const entries[] = {"10.1.2.3:80", "192.0.0.0/24:80", NULL};
 	static const char *const everything[] = {"0.0.0.0/0:80", NULL};
 
 	CHECK(arrives_as("198.18.1.1"));
@@ -184,7 +184,7 @@ TEST(gateway_takes_connections_to_any_of_its_addresses)
 	granted = entries;
 	CHECK(arrives_as("10.1.2.3"));
 	/* Nets around the link's own. */
-	CHECK(arrives_as("192.0.2.77"));
+	CHECK(arrives_as("192.0.0.77"));
 	granted = everything;
 	CHECK(arrives_as("203.0.113.9"));
 	granted = a_name;
@@ -193,8 +193,8 @@ TEST(gateway_takes_connections_to_any_of_its_addresses)
 /* Nothing is granted: no link at all, but its questions are heard; and a gateway when something is granted. */
 TEST(gateway_comes_when_something_is_granted)
 {
-	static const char *const alone = "lo 127.0.0.1\nlo 192.0.2.1\n";
-	static const char *const linked = "lo 127.0.0.1\neth0 192.0.2.2\n";
+	static const char *const alone = "lo 127.0.0.1\nlo 192.0.0.1\n";
+	static const char *const linked = "lo 127.0.0.1\neth0 192.0.0.2\n";
 	struct engine_sockets sockets;
 	struct engine_sockets late;
 	struct fixture f;
@@ -207,7 +207,7 @@ TEST(gateway_comes_when_something_is_granted)
 	CHECK(strncmp(out, alone, strlen(alone)) == 0);
 	begin_gate(&f, &sockets);
 	CHECK(sockets.n_spare == 0);
-	CHECK(run_there(&f, "ask", "192.0.2.1 53", out) == 0);
+	CHECK(run_there(&f, "ask", "192.0.0.1 53", out) == 0);
 	CHECK(recv(sockets.dns_udp, bytes, sizeof(bytes), 0) == 8 && memcmp(bytes, "question", 8) == 0);
 	end(&f);
 	close_sockets(&sockets);
@@ -235,12 +235,12 @@ TEST(gateway_gets_dns)
 	int fd;
 
 	begin_gate(&f, &sockets);
-	CHECK(run_there(&f, "ask", "192.0.2.1 53", out) == 0);
+	CHECK(run_there(&f, "ask", "192.0.0.1 53", out) == 0);
 	CHECK(recv(sockets.dns_udp, bytes, sizeof(bytes), 0) == 8 && memcmp(bytes, "question", 8) == 0);
 	end(&f);
 	close_sockets(&sockets);
 	begin_gate(&f, &sockets);
-	CHECK(run_there(&f, "say", "192.0.2.1 53", out) == 0);
+	CHECK(run_there(&f, "say", "192.0.0.1 53", out) == 0);
 	fd = accept4(sockets.dns_tcp, NULL, NULL, SOCK_CLOEXEC);
 	CHECK(fd >= 0 && recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) == 5);
 	(void)close(fd);

@@ -1,13 +1,13 @@
 /* The gateway namespace of a box: the network namespace in which the box's network ends.
  *
- *     box: eth0 192.0.2.2/30 ──veth── gw0 192.0.2.1/30: gateway namespace; nothing leads out of it
+ *     box: eth0 192.0.0.2/30 ──veth── gw0 192.0.0.1/30: gateway namespace; nothing leads out of it
  *
  * What the box may reach (the synthetic addresses of net/synth.h, and granted addresses) is routed there and local
  * there, whatever the address ("AnyIP": a local route of a whole network), so that a connection to any of them is
  * accepted by a socket of the gateway namespace. These sockets are made here and served elsewhere (net/engine.h). The
  * namespace has no process and no name: it lives by its sockets alone.
  *
- * A box to which nothing is granted, as most, needs no gateway to see that: it only gets 192.0.2.1 on its loopback,
+ * A box to which nothing is granted, as most, needs no gateway to see that: it only gets 192.0.0.1 on its loopback,
  * with the DNS sockets there, so that what it asks for is known. Its gateway is made when something is granted. */
 #ifndef IGLOO_KIND_SANDBOX_GATEWAY_H
 #define IGLOO_KIND_SANDBOX_GATEWAY_H
@@ -22,9 +22,10 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Of TEST-NET-1 (RFC 5737), which is nobody's. */
-#define GATEWAY_ADDRESS "192.0.2.1"
-#define GATEWAY_BOX_ADDRESS "192.0.2.2"
+/* Of the prefix for the two ends of a translator on one machine (RFC 7335): no server has such an address, while
+ * documentation's prefixes are in use in many a laboratory. */
+#define GATEWAY_ADDRESS "192.0.0.1"
+#define GATEWAY_BOX_ADDRESS "192.0.0.2"
 
 /* Made by the supervisor, and used by it and by the two processes that make a box. */
 struct gateway {
