@@ -113,7 +113,7 @@ int command_start(struct guest *g, uint32_t stream, const struct exec *x)
 	int fds[EXEC_FDS] = {-1, -1, -1};
 	int r;
 
-	if (command_find(g, stream))
+	if (command_find(g, stream) || dial_has(g, stream))
 		return -EPROTO;
 	if (x->flags & EXEC_HAS_FDS) {
 		r = link_take_fds(&g->link, fds, EXEC_FDS);

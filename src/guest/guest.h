@@ -13,6 +13,7 @@ enum {
 	/* So many commands may be between fork and execve; then the guest stops reading frames. It keeps
 	 * the guest far below any limit of open files, where descriptors in a frame would get lost. */
 	STARTING_MAX = 64,
+	DIALS_MAX = 64,       /* connections that are being made; more are refused */
 	OUT_MAX = 256 * 1024, /* unsent bytes after which a host that does not read is given up */
 };
 
@@ -35,12 +36,22 @@ struct command {
 	struct msg_exit end; /* ENDED */
 };
 
+/* A connection that is being made, for a DIAL. */
+struct dial {
+	uint32_t stream;
+	int fd;
+	uint16_t port;
+	bool v6; /* the second try: ::1 */
+};
+
 struct guest {
 	struct link link;
 	struct exec_parts parts;
 	struct command commands[COMMANDS_MAX]; /* the first n, in no order */
 	size_t n;
-	size_t starting; /* how many of them are STARTING */
+	size_t starting;              /* how many of them are STARTING */
+	struct dial dials[DIALS_MAX]; /* the first n_dials, in no order */
+	size_t n_dials;
 	bool root;       /* runs as uid 0, so it can change to a command's user */
 	bool closing;    /* SHUTDOWN came or a main command ended: no new commands */
 	bool shutdown;   /* SHUTDOWN came: leave when nothing runs */
@@ -69,5 +80,12 @@ enum reaped {
 	REAPED_MORE, /* call again */
 	REAPED_ALL,  /* there are no children */
 } command_reap(struct guest *g);
+
+/* Begins a connection to the port, and answers it: now, or when dial_resolve() sees what became of it. Returns 0, or
+ * -EPROTO when the host must not have asked. */
+int dial_start(struct guest *g, uint32_t stream, uint16_t port);
+/* The socket of dials[at] had an event. It may then be another one, or none. */
+void dial_resolve(struct guest *g, size_t at);
+bool dial_has(const struct guest *g, uint32_t stream);
 
 #endif

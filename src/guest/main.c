@@ -2,9 +2,9 @@
  *
  * Theory of operation. `igloo-guest FD` is executed with everything that seals the box already in
  * place; FD is a connected unix stream socket to igloo. One loop without threads: ppoll() on the
- * socket and on the pipes of commands that are being started, with SIGCHLD let in only while it
- * waits. The guest parses nothing but frames, and the only memory that grows is bounded: one EXEC
- * being received (8 MiB), the table of commands, the unsent frames.
+ * socket, on the pipes of commands that are being started and on sockets that are being connected, with SIGCHLD let in
+ * only while it waits. The guest parses nothing but frames, and the only memory that grows is bounded: one EXEC being
+ * received (8 MiB), the table of commands, the unsent frames.
  *
  * A command is a fork and an execve. A CLOEXEC pipe between them tells what became of the execve without the
  * guest waiting for it: its end alone means STARTED, anything in it is an ERR. EXIT comes from
@@ -138,6 +138,7 @@ static int on_exec(struct guest *g, const struct frame *f)
 static int on_frame(struct guest *g, const struct frame *f)
 {
 	struct command *c;
+	uint16_t port;
 	int r, signo;
 
 	switch (f->type) {
@@ -149,6 +150,9 @@ static int on_frame(struct guest *g, const struct frame *f)
 		if (r == 0 && c)
 			command_signal(c, signo);
 		return r;
+	case FRAME_DIAL:
+		r = msg_get_port(f, &port);
+		return r < 0 ? r : dial_start(g, f->stream, port);
 	case FRAME_SHUTDOWN:
 		on_shutdown(g, msg_get_grace(f));
 		return 0;
@@ -198,10 +202,10 @@ static void handle_children(struct guest *g)
 
 static void wait_for_something(struct guest *g, bool receive)
 {
-	struct pollfd p[1 + STARTING_MAX] = {{.fd = g->link.fd}};
+	struct pollfd p[1 + STARTING_MAX + DIALS_MAX] = {{.fd = g->link.fd}};
 	uint32_t streams[1 + STARTING_MAX];
 	struct timespec timeout = {0};
-	nfds_t n = 1;
+	nfds_t n = 1, n_commands;
 	int64_t left = child_ended ? 0 : g->kill_at - now_ms();
 	sigset_t mask;
 
@@ -212,13 +216,20 @@ static void wait_for_something(struct guest *g, bool receive)
 		streams[n] = g->commands[i].stream;
 		p[n++] = (struct pollfd){.fd = g->commands[i].pipe, .events = POLLIN};
 	}
+	n_commands = n;
+	for (size_t i = 0; i < g->n_dials; i++)
+		p[n++] = (struct pollfd){.fd = g->dials[i].fd, .events = POLLOUT};
 	if (left > 0)
 		timeout = (struct timespec){.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
 	(void)sigfillset(&mask);
 	(void)sigdelset(&mask, SIGCHLD);
 	if (ppoll(p, n, g->kill_at > 0 || child_ended ? &timeout : NULL, &mask) <= 0)
 		return;
-	for (nfds_t i = 1; i < n; i++)
+	/* From the last, because the last takes the place of one that is removed. */
+	for (nfds_t i = n; i-- > n_commands;)
+		if (p[i].revents)
+			dial_resolve(g, i - n_commands);
+	for (nfds_t i = 1; i < n_commands; i++)
 		if (p[i].revents)
 			(void)command_resolve(g, command_find(g, streams[i]));
 	if (p[0].revents & POLLIN) {

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { ANSWER_MS = 10000 };
@@ -115,6 +116,35 @@ int engine_set_policy(int control, const struct strv *policy, struct err **e)
 	return answer.errnum ? err_set(e, answer.errnum > 0 ? answer.errnum : EIO, "%s", answer.message) : 0;
 }
 
+int engine_forward(int control, int host_fd, int box_fd)
+{
+	const int fds[2] = {host_fd, box_fd};
+	int r = fd_send(control, "f", 1, fds, 2);
+
+	if (r == -EAGAIN)
+		return r;
+	(void)close_fd(host_fd);
+	(void)close_fd(box_fd);
+	return r;
+}
+
+void engine_finish(int control, int timeout_ms)
+{
+	struct pollfd p = {.fd = control, .events = 0};
+	struct timespec now;
+	int64_t end;
+	int64_t left = timeout_ms;
+
+	if (fd_send(control, "e", 1, NULL, 0) < 0)
+		return;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	end = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + timeout_ms;
+	while (left > 0 && poll(&p, 1, (int)left) <= 0) {
+		(void)clock_gettime(CLOCK_MONOTONIC, &now);
+		left = end - ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	}
+}
+
 static int apply(struct engine *g, struct err **e)
 {
 	_cleanup_policy_ struct policy *p = policy_new();
@@ -126,6 +156,7 @@ static int apply(struct engine *g, struct err **e)
 		if (r < 0)
 			return r;
 	}
+	notes_forget(&g->notes);
 	return engine_use_policy(g, take_ptr(p), e);
 }
 
@@ -153,11 +184,17 @@ static void receive_piece(struct engine *g, size_t n, int answer_fd)
 
 bool policy_receive(struct engine *g)
 {
-	int fd = -1;
-	size_t nfds = 1;
-	ssize_t n = fd_recv(g->control, g->buffer, POLICY_MESSAGE_MAX, &fd, &nfds, MSG_DONTWAIT);
-	_cleanup_close_ int answer_fd = nfds == 1 ? fd : -1;
+	int fds[2] = {-1, -1};
+	size_t nfds = 2;
+	ssize_t n = fd_recv(g->control, g->buffer, POLICY_MESSAGE_MAX, fds, &nfds, MSG_DONTWAIT);
+	_cleanup_close_ int answer_fd = n > 0 && nfds == 1 ? fds[0] : -1;
 
+	if (n > 0 && nfds == 2) {
+		relay_adopt(g, fds[0], fds[1]);
+		return true;
+	}
+	if (n == 1)
+		g->finishing = true;
 	if (n == -EAGAIN || n == -EINTR)
 		return true;
 	if (n <= 0)

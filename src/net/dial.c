@@ -47,7 +47,9 @@ static void dial_next(struct relay *c)
 
 	c->phase = PHASE_DIAL;
 	while (d->next < d->n) {
-		int r = try_connect(c, &d->addresses[d->next++]);
+		const struct address *a = &d->addresses[d->next++];
+		/* The policy may have changed since they were looked up. */
+		int r = !c->name || dial_allowed(c->g, a, c->port) ? try_connect(c, a) : -EACCES;
 
 		if (r == 0) {
 			relay_wait(c, WAIT_DIAL);

@@ -125,7 +125,7 @@ static int make_tables(struct engine *g, struct err **e)
 
 static int watch_all(struct engine *g, struct err **e)
 {
-	int r = fd_set_nonblock(g->dns_tcp, true);
+	int r = g->dns_tcp >= 0 ? fd_set_nonblock(g->dns_tcp, true) : 0;
 
 	for (size_t i = 0; r == 0 && i < g->n_listeners; i++)
 		r = fd_set_nonblock(g->listeners[i].fd, true);
@@ -133,9 +133,9 @@ static int watch_all(struct engine *g, struct err **e)
 		r = engine_watch(g, g->control, EPOLLIN, TAG_CONTROL, 0);
 	if (r == 0)
 		r = engine_watch(g, hostaddr_fd(g->hostaddr), EPOLLIN, TAG_HOSTADDR, 0);
-	if (r == 0)
+	if (r == 0 && g->dns_udp >= 0)
 		r = engine_watch(g, g->dns_udp, EPOLLIN, TAG_DNS_UDP, 0);
-	if (r == 0)
+	if (r == 0 && g->dns_tcp >= 0)
 		r = engine_watch(g, g->dns_tcp, EPOLLIN, TAG_DNS_TCP, 0);
 	return r < 0 ? err_errno(e, -r, "network: the gateway cannot watch its sockets") : 0;
 }

@@ -33,8 +33,8 @@ enum {
 
 /* What the gateway namespace provides; all descriptors become the engine's. */
 struct engine_sockets {
-	int dns_udp;                     /* bound */
-	int dns_tcp;                     /* bound, listening */
+	int dns_udp;                     /* bound; -1: none */
+	int dns_tcp;                     /* bound, listening; -1: none */
 	int spare[ENGINE_SPARE_SOCKETS]; /* TCP, unbound, SO_REUSEADDR; any port may be bound (sysctl) */
 	size_t n_spare;
 };
@@ -72,6 +72,12 @@ int engine_start(const struct engine_config *config, pid_t *ret_pid, int *ret_co
 int engine_set_policy(int control, const struct strv *policy, struct err **e);
 /* The next event: 1, 0 when there is none now, -EPIPE when the engine has ended. */
 int engine_event(int control, struct engine_event *ret);
+/* Relays between two connected TCP sockets, the host's and the box's, as any connection; both become the engine's.
+ * -EAGAIN when it has too much to read just now: then they stay the caller's. */
+int engine_forward(int control, int host_fd, int box_fd);
+/* Lets the engine pass on what the box sent until its end, at most so long; the engine ends then, or closing `control`
+ * ends it. */
+void engine_finish(int control, int timeout_ms);
 /* For messages and `igloo why`: "name not allowed", … */
 const char *engine_reason_name(enum engine_reason reason);
 

@@ -68,6 +68,8 @@ struct engine {
 	struct relay *dead;     /* freed at the end of this turn: events of them may be under way */
 	struct relay *runnable; /* have more to copy than one turn allows */
 
+	bool finishing; /* engine_finish() */
+
 	struct str incoming; /* of a policy that comes in pieces */
 	uint8_t buffer[ENGINE_BUFFER];
 };

@@ -77,8 +77,10 @@ static bool feed_http(struct relay *c, const uint8_t *bytes, size_t n)
 		c->holding = false;
 		return true;
 	case HTTPHOST_OPAQUE:
-		open_gate(c);
-		return true;
+		/* Whether the rest is opaque is the server's to say: one that ignores the upgrade would read what
+		 * follows as requests that nobody looked at. Over TLS, where most of it is, nothing of this is seen. */
+		relay_deny(c, ENGINE_DENIED_HTTP_HOST, "an upgrade to WebSocket without TLS");
+		return false;
 	case HTTPHOST_BAD:
 		break;
 	}

@@ -143,6 +143,8 @@ void engine_serve(struct engine *g)
 		for (int i = 0; i < n; i++)
 			if (!dispatch(g, &events[i]))
 				return;
+		if (g->finishing && relay_all_sent(g))
+			return;
 		if (n < EVENTS_MAX && resolver_wait_ms(g->resolver) == 0)
 			resolver_timeout(g->resolver);
 	}

@@ -14,6 +14,12 @@ void notes_init(struct notes *n, int control)
 		n->key = (uint64_t)(uintptr_t)n;
 }
 
+void notes_forget(struct notes *n)
+{
+	memset(n->seen, 0, sizeof(n->seen));
+	n->next = 0;
+}
+
 /* FNV-1a from a secret start, with the last step of murmur3. */
 static uint64_t hash(uint64_t key, const struct engine_event *ev)
 {

@@ -19,6 +19,8 @@ struct notes {
 
 /* `control` stays the caller's. */
 void notes_init(struct notes *n, int control);
+/* With another policy the same thing is news again. */
+void notes_forget(struct notes *n);
 /* `detail` may be NULL; both texts are cut to what fits. */
 void notes_add(struct notes *n, enum engine_reason reason, const char *host, uint16_t port, const char *detail);
 

@@ -168,6 +168,47 @@ static bool refuse(struct engine *g, const struct address *a, const char *name, 
 	return true;
 }
 
+static struct relay *new_relay(struct engine *g, int box_fd, enum wait w)
+{
+	struct relay *c = xcalloc(1, sizeof(*c));
+
+	c->g = g;
+	c->fd[BOX] = box_fd;
+	c->fd[HOST] = -1;
+	c->since = g->now;
+	c->index = g->free_index[--g->n_free];
+	g->relays[c->index] = c;
+	link_wait(c, w);
+	return c;
+}
+
+void relay_adopt(struct engine *g, int host_fd, int box_fd)
+{
+	struct relay *c;
+
+	if (g->n_free == 0) {
+		reset(host_fd);
+		(void)close_fd(host_fd);
+		(void)close_fd(box_fd);
+		return;
+	}
+	c = new_relay(g, box_fd, WAIT_FRESH);
+	c->fd[HOST] = host_fd;
+	c->forwarded = true;
+	c->phase = PHASE_FLOW;
+	if (engine_watch(g, box_fd, BOX_EVENTS | EPOLLET, TAG_BOX, c->index) < 0 ||
+	    engine_watch(g, host_fd, BOX_EVENTS | EPOLLET, TAG_HOST, c->index) < 0)
+		relay_end(c, true);
+}
+
+bool relay_all_sent(const struct engine *g)
+{
+	for (size_t i = 0; i < g->max; i++)
+		if (g->relays[i] && g->relays[i]->phase == PHASE_FLOW && !g->relays[i]->flow[BOX].closed)
+			return false;
+	return true;
+}
+
 void relay_accept(struct engine *g, int fd, uint16_t port)
 {
 	struct address to;
@@ -184,16 +225,9 @@ void relay_accept(struct engine *g, int fd, uint16_t port)
 		(void)close_fd(fd);
 		return;
 	}
-	c = xcalloc(1, sizeof(*c));
-	c->g = g;
+	c = new_relay(g, fd, WAIT_GATE);
 	c->name = name;
 	c->port = port;
-	c->fd[BOX] = fd;
-	c->fd[HOST] = -1;
-	c->since = g->now;
-	c->index = g->free_index[--g->n_free];
-	g->relays[c->index] = c;
-	link_wait(c, WAIT_GATE);
 	if (engine_watch(g, fd, BOX_EVENTS | EPOLLET, TAG_BOX, c->index) < 0) {
 		relay_end(c, true);
 		return;
@@ -294,12 +328,18 @@ static bool still_allowed(struct relay *c)
 	socklen_t n = sizeof(ss);
 	struct address a;
 
+	if (c->forwarded)
+		return true;
 	if (c->name && !policy_allows_name(c->g->policy, c->name, c->port))
 		return false;
 	if (!c->name)
 		return target(c->fd[BOX], &a) && policy_allows_address(c->g->policy, &a, c->port);
-	if (c->phase != PHASE_FLOW || getpeername(c->fd[HOST], (struct sockaddr *)&ss, &n) < 0)
-		return c->phase != PHASE_DIAL; /* addresses to dial were checked against the old policy */
+	if (c->phase == PHASE_DIAL)
+		return dial_allowed(c->g, &c->dial->addresses[c->dial->next - 1], c->port);
+	if (c->phase != PHASE_FLOW)
+		return true; /* nothing is dialled yet */
+	if (getpeername(c->fd[HOST], (struct sockaddr *)&ss, &n) < 0)
+		return false;
 	address_from_sockaddr(&ss, &a);
 	return dial_allowed(c->g, &a, c->port);
 }

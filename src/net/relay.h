@@ -68,12 +68,17 @@ struct relay {
 	uint8_t gate;
 	uint8_t wait;
 	bool runnable;
-	bool holding; /* chunk[BOX] must not go on yet */
+	bool forwarded; /* relay_adopt()'s: no policy says anything about it */
+	bool holding;   /* chunk[BOX] must not go on yet */
 	bool resolving;
 };
 
 /* Takes the accepted socket. */
 void relay_accept(struct engine *g, int fd, uint16_t port);
+/* Takes two sockets that are connected already. */
+void relay_adopt(struct engine *g, int host_fd, int box_fd);
+/* Has all that boxes sent been passed on, to its end? */
+bool relay_all_sent(const struct engine *g);
 /* An event of one of its sockets. */
 void relay_event(struct engine *g, uint32_t index, enum side side, uint32_t events);
 /* Goes on with those that had more to do, a bounded amount each. */

@@ -30,15 +30,23 @@
  *                                                     connection, when nothing runs any more
  *   PING      host   0        u64 of the host's       at any time
  *   PONG      guest  0        the same u64            once for each PING
+ *   DIAL      host   dialling u16 port (not 0)        at any time; the stream's number is chosen like a command's.
+ *                                                     Answered by DIALED or ERR (DIAL)
+ *   DIALED    guest  dialling the same u16            once, with a TCP socket that is connected to that port of the
+ *                                                     box's loopback; ends the stream
  *   ATTACH    client command  u16 rows, u16 cols      to a supervisor only (box/control.h), which answers
  *                                                     STARTED with a socket of the box's output and input
  *   RESIZE    client 0        u16 rows, u16 cols      to a supervisor only: the size of a detached box's terminal
  *   GRANT     client 0        u8 op, policy entry     to a supervisor only, which answers ERR on stream 0 with errno 0
  *                                                     when done: '+' or '-' an entry of this box; '!' (no entry): read
  *                                                     the user's grants again
+ *   PORTS     client 0        u8 op, port spec        to a supervisor only: '+' or '-' a forwarded port
+ *                                                     (box/portspec.h)
+ *             superv. 0       u32 errno, message NUL  once, as its answer; errno 0 when done
+ *                             hint NUL
  *
  * On a unix socket descriptors travel with frames (wire/link.h): three with the first piece of an
- * EXEC that says EXEC_FDS, and the pty's master with the STARTED of an EXEC that says EXEC_PTY. The
+ * EXEC that says EXEC_FDS, the pty's master with the STARTED of an EXEC that says EXEC_PTY, and a DIALED's socket. The
  * guest keeps no copy of that master: the host sets its size itself, so a guest is never sent RESIZE
  * there. The types for output in frames come with the transports that cannot carry descriptors; their
  * numbers are kept free. */
@@ -68,6 +76,9 @@ enum frame_type {
 	/* 11 DATA, 12 EOF, 13 CREDIT, 14 TIME, 15 OOM */
 	FRAME_ATTACH = 16,
 	FRAME_GRANT = 17,
+	FRAME_DIAL = 18,
+	FRAME_DIALED = 19,
+	FRAME_PORTS = 20,
 };
 
 enum frame_flag {

@@ -49,9 +49,19 @@ int msg_get_err(const struct frame *f, struct msg_err *ret)
 {
 	struct msg_err m = {.errnum = frame_get32(f->payload), .stage = frame_get32(f->payload + 4)};
 
-	if (m.errnum < 1 || m.errnum > 4095 || m.stage < MSG_STAGE_PROTOCOL || m.stage > MSG_STAGE_EXEC)
+	if (m.errnum < 1 || m.errnum > 4095 || m.stage < MSG_STAGE_PROTOCOL || m.stage > MSG_STAGE_DIAL)
 		return -EPROTO;
 	*ret = m;
+	return 0;
+}
+
+int msg_get_port(const struct frame *f, uint16_t *ret)
+{
+	uint16_t port = frame_get16(f->payload);
+
+	if (port == 0)
+		return -EPROTO;
+	*ret = port;
 	return 0;
 }
 
@@ -86,6 +96,7 @@ const char *msg_stage_name(uint32_t stage)
 		[MSG_STAGE_PROTOCOL] = "reading a frame",  [MSG_STAGE_START] = "starting a process",
 		[MSG_STAGE_PTY] = "opening a terminal",    [MSG_STAGE_USER] = "setting the user",
 		[MSG_STAGE_CHDIR] = "entering the folder", [MSG_STAGE_EXEC] = "executing",
+		[MSG_STAGE_DIAL] = "connecting",
 	};
 
 	return stage < sizeof(names) / sizeof(names[0]) && names[stage] ? names[stage] : "an unknown step";

@@ -35,6 +35,7 @@ enum msg_stage {
 	MSG_STAGE_USER = 4,     /* setting uid and gid */
 	MSG_STAGE_CHDIR = 5,    /* cwd */
 	MSG_STAGE_EXEC = 6,     /* ENOENT: not found (exit code 127); anything else: 126 */
+	MSG_STAGE_DIAL = 7,     /* connecting to a port of the box's loopback; EAGAIN: too many wait */
 };
 
 struct msg_err {
@@ -60,6 +61,8 @@ void msg_put_number(uint8_t out[MSG_NUMBER_BYTES], uint32_t v);
 int msg_get_hello(const struct frame *f, struct msg_hello *ret);
 int msg_get_exit(const struct frame *f, struct msg_exit *ret);
 int msg_get_err(const struct frame *f, struct msg_err *ret);
+/* DIAL's and DIALED's. */
+int msg_get_port(const struct frame *f, uint16_t *ret);
 /* 1..64 */
 int msg_get_signal(const struct frame *f, int *ret);
 /* 1..INT32_MAX */
