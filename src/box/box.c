@@ -136,6 +136,9 @@ int box_start(struct box *box, struct err **e)
 	 * for it, and then finds every box that may lack them (box_extend_all()). */
 	if (starting < 0)
 		return starting;
+	r = boxports_new(&box->spec->ports, &box->ports, e);
+	if (r < 0)
+		return r;
 	if (box->spec->network == BOX_NET_GATE) {
 		r = boxnet_new(box->spec, box->slot, &box->net, e);
 		if (r < 0)
@@ -169,6 +172,7 @@ void box_free(struct box *box)
 	if (!box)
 		return;
 	box->kind->destroy(&box->running);
+	boxports_free(box->ports);
 	boxnet_free(box->net);
 	(void)close_fd(box->listener);
 	if (box->lock >= 0 && box->listener >= 0)

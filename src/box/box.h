@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "box/boxnet.h"
+#include "box/boxports.h"
 #include "box/kind.h"
 #include "box/slot.h"
 #include "box/spec.h"
@@ -36,6 +37,7 @@ struct box {
 	char *command;           /* for lists: the command as one line, quoted */
 	struct protect *protect; /* the caller's, of the workspace; NULL: nothing to watch */
 	struct boxnet *net;      /* with BOX_NET_GATE, from box_start() on */
+	struct boxports *ports;  /* from box_start() on */
 };
 
 /* Gives a spec without a name one made from the slot's. */

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "box/protect.h"
+#include "box/requests.h"
 #include "box/resolve.h"
 #include "nix/sourceindex.h"
 #include "nix/storepath.h"
@@ -85,12 +86,23 @@ static bool differs(struct strv *why, const char *what, const char *was, const c
 	return true;
 }
 
+/* Which shell the record should be of: who named none gets the one that the flake asks for. */
+static char *wanted_shell(const struct environment_query *q, const struct env_record *rec)
+{
+	_cleanup_requests_ struct requests requests = {0};
+
+	if (q->any_shell && *rec->requests)
+		(void)requests_parse(rec->requests, strlen(rec->requests), &requests, NULL);
+	return xstrdup(requests.shell ? requests.shell : q->shell);
+}
+
 /* 0 with a good record, -ESTALE with reasons. */
 static int try_record(const struct slot *slot, int env_dir, const char *name, const struct environment_query *q,
 		      const uint8_t *key, const char *nix_id, struct env_record *ret, struct strv *why)
 {
 	_cleanup_record_ struct env_record rec = {0};
 	_cleanup_err_ struct err *problem = NULL;
+	_cleanup_free_ char *shell = NULL;
 	int r = record_read(env_dir, name, &rec, &problem);
 
 	if (r < 0) {
@@ -102,7 +114,8 @@ static int try_record(const struct slot *slot, int env_dir, const char *name, co
 			because(why, "the repository is not as it was when the record was made");
 		return -ESTALE;
 	}
-	if (differs(why, "flake", rec.flake_dir, q->source->flake_dir) || differs(why, "shell", rec.shell, q->shell) ||
+	shell = wanted_shell(q, &rec);
+	if (differs(why, "flake", rec.flake_dir, q->source->flake_dir) || differs(why, "shell", rec.shell, shell) ||
 	    differs(why, "platform", rec.platform, environment_platform()) ||
 	    differs(why, "Nix", rec.nix_version, nix_id))
 		return -ESTALE;

@@ -12,6 +12,7 @@ struct environment_query {
 	const struct kind *kind;
 	const struct source *source;
 	const char *shell;        /* name of the dev shell */
+	bool any_shell;           /* unless the flake asks for another */
 	const struct strv *allow; /* policy entries while resolving, beside `nix` and the user's grants; or NULL */
 	bool offline;             /* no network while resolving */
 	bool refresh;             /* evaluate even if the record is good */

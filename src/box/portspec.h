@@ -28,8 +28,8 @@ struct portspec {
 int portspec_parse(const char *text, struct portspec *ret, struct err **e);
 /* Would both listen on some address and port? */
 bool portspec_overlaps(const struct portspec *a, const struct portspec *b);
-/* Does a spec that the user gives to remove one mean `have`? An address it does not have means any, and one number alone
- * is the host's. */
+/* Does a spec that the user gives to remove one mean `have`? An address it does not have means any, and one number
+ * alone is the host's. */
 bool portspec_means(const struct portspec *given, const struct portspec *have);
 /* Checks them all, one by one and against each other. */
 int portspec_check(const struct strv *specs, struct err **e);

@@ -5,7 +5,7 @@
  *
  *   1. The toolchain (Nix and git) joins the slot's host-backed set.
  *   2. So do the flake's locked inputs that the host's store has: their paths follow from flake.lock's hashes.
- *   3. Nix instantiates the dev shell: .drv files in the slot's store.
+ *   3. Nix tells what the flake asks for, if it does, and instantiates the dev shell: .drv files in the slot's store.
  *   4. igloo reads that graph itself and verifies every path in it (nix/drvclosure.h), since the slot's store may be
  *      hostile; what the host's store has of the outputs needed joins the set with its closure.
  *   5. Nix builds or fetches the rest and prints the environment.
@@ -37,12 +37,12 @@
 
 /* --- asking Nix ------------------------------------------------------------------------------------------------- */
 
-static int run_nix(struct resolve *r, const struct strv *argv, struct str *output, struct err **e)
+int resolve_run_nix(struct resolve *r, const struct strv *argv, struct str *output, struct err **e)
 {
 	return nixbox_run(&r->nix, argv->v, NIXBOX_NETWORK, NULL, output, e);
 }
 
-static void resolve_nix(struct strv *argv, const char *verb)
+void resolve_nix(struct strv *argv, const char *verb)
 {
 	strv_add(argv, "nix");
 	strv_add(argv, "--log-format");
@@ -55,7 +55,7 @@ static void resolve_nix(struct strv *argv, const char *verb)
 }
 
 /* Never the user's lock file: what Nix would change in it is only said. */
-static void lock_options(struct strv *argv)
+void resolve_lock_options(struct strv *argv)
 {
 	strv_add(argv, "--no-write-lock-file");
 }
@@ -71,11 +71,11 @@ static int attribute_names(struct resolve *r, const char *attribute, struct str 
 
 	resolve_nix(&argv, "eval");
 	strv_add(&argv, "--json");
-	lock_options(&argv);
+	resolve_lock_options(&argv);
 	strv_addf(&argv, ".#%s", attribute);
 	strv_add(&argv, "--apply");
 	strv_add(&argv, "builtins.attrNames");
-	k = run_nix(r, &argv, &output, NULL);
+	k = resolve_run_nix(r, &argv, &output, NULL);
 	if (k == 0)
 		k = json_parse(str_text(&output), output.len, 1 << 20, 4, &names, NULL);
 	if (k < 0 || !json_is_array(names) || json_array_size(names) == 0)
@@ -99,7 +99,7 @@ static int explain_missing(struct resolve *r, struct err **e)
 	_cleanup_str_ struct str names = STR_INIT;
 
 	if (attribute_names(r, shells, &names) == 0) {
-		(void)err_set(e, ENOENT, "the flake has no dev shell '%s' for %s", r->q->shell, platform);
+		(void)err_set(e, ENOENT, "the flake has no dev shell '%s' for %s", r->shell, platform);
 		return err_hint(e, "it has: %s; choose one with --shell NAME", str_text(&names));
 	}
 	if (attribute_names(r, packages, &names) == 0) {
@@ -123,9 +123,9 @@ static int instantiate(struct resolve *r, char **ret_drv, struct err **e)
 
 	resolve_nix(&argv, "eval");
 	strv_add(&argv, "--raw");
-	lock_options(&argv);
-	strv_addf(&argv, ".#devShells.%s.\"%s\".drvPath", environment_platform(), r->q->shell);
-	k = run_nix(r, &argv, &output, e);
+	resolve_lock_options(&argv);
+	strv_addf(&argv, ".#devShells.%s.\"%s\".drvPath", environment_platform(), r->shell);
+	k = resolve_run_nix(r, &argv, &output, e);
 	if (k == -EBADE && e && *e && strstr(err_message(*e), "does not provide attribute")) {
 		err_clear(e);
 		return explain_missing(r, e);
@@ -133,7 +133,7 @@ static int instantiate(struct resolve *r, char **ret_drv, struct err **e)
 	if (k < 0)
 		return k;
 	if (!storepath_ok(str_text(&output)) || !str_ends(str_text(&output), ".drv"))
-		return err_set(e, EBADMSG, "the dev shell '%s' is no derivation", r->q->shell);
+		return err_set(e, EBADMSG, "the dev shell '%s' is no derivation", r->shell);
 	*ret_drv = str_take(&output);
 	return 0;
 }
@@ -155,7 +155,7 @@ static int print_environment(struct resolve *r, const char *drv, const char *pro
 		strv_add(&argv, "false");
 	}
 	strv_add(&argv, drv);
-	return run_nix(r, &argv, output, e);
+	return resolve_run_nix(r, &argv, output, e);
 }
 
 /* Runs `nix-store -qR`, which lists references before what refers to them: the last path is the root. */
@@ -213,7 +213,7 @@ static void find_interactive(struct resolve *r, struct devenv *env, struct strv 
 	strv_add(&eval, "--inputs-from");
 	strv_add(&eval, ".");
 	strv_add(&eval, "nixpkgs#bashInteractive.drvPath");
-	k = run_nix(r, &eval, &drv, &e);
+	k = resolve_run_nix(r, &eval, &drv, &e);
 	if (k == 0 && (!storepath_ok(str_text(&drv)) || !str_ends(str_text(&drv), ".drv")))
 		k = err_set(&e, EBADMSG, "it is no derivation");
 	if (k == 0)
@@ -221,7 +221,7 @@ static void find_interactive(struct resolve *r, struct devenv *env, struct strv 
 	strv_split(&realise, "nix-store --add-root " BASH_ROOT " --realise", ' ');
 	strv_add(&realise, str_text(&drv));
 	if (k == 0)
-		k = run_nix(r, &realise, &output, &e);
+		k = resolve_run_nix(r, &realise, &output, &e);
 	strv_split(&query, "nix-store -qR " BASH_ROOT, ' ');
 	if (k == 0)
 		k = read_closure(r, &query, closure, ret, &e);
@@ -264,7 +264,7 @@ static int write_record(struct resolve *r, const struct found *f, const uint8_t 
 	struct env_record rec = {
 		.created = (uint64_t)time(NULL),
 		.has_hook = env->needs_bash,
-		.shell = r->q->shell,
+		.shell = r->shell,
 		.platform = environment_platform(),
 		.nix_version = nix_id,
 		.flake_dir = r->q->source->flake_dir,
@@ -273,6 +273,7 @@ static int write_record(struct resolve *r, const struct found *f, const uint8_t 
 		.bash_interactive = f->interactive,
 		.attrs_json = env->attrs_json,
 		.attrs_sh = env->attrs_sh,
+		.requests = r->requests,
 		.env = env->env.v,
 		.n_env = env->env.n,
 		.closure = paths,
@@ -315,8 +316,10 @@ static int ask_nix(struct resolve *r, const char *profile, struct found *f, stru
 	const struct devenv_options options = {.attrs_dir = BOX_FILES};
 	_cleanup_free_ char *drv = NULL;
 	_cleanup_str_ struct str json = STR_INIT;
-	int k = instantiate(r, &drv, e);
+	int k = resolve_requests(r, e);
 
+	if (k == 0)
+		k = instantiate(r, &drv, e);
 	if (k == 0)
 		k = resolve_take_outputs(r, drv, RESOLVE_INPUTS, &r->nothing_missing, e);
 	if (k == 0)
@@ -378,6 +381,8 @@ static void resolve_end(struct resolve *r)
 	toolchain_release(&r->tools);
 	hoststore_free(r->host);
 	strv_release(&r->mounted);
+	free(r->requests);
+	free(r->shell);
 }
 
 static int check_shell_name(const char *shell, struct err **e)

@@ -1,4 +1,5 @@
-/* Inside of resolving, shared by resolve.c (the order of things, asking Nix) and resolvehost.c (the host's store). */
+/* Inside of resolving, shared by resolve.c (the order of things, asking Nix) and resolvehost.c (the host's store),
+ * resolverequests.c (what the flake asks for). */
 #ifndef IGLOO_BOX_RESOLVE_IMPL_H
 #define IGLOO_BOX_RESOLVE_IMPL_H
 
@@ -14,6 +15,8 @@ struct resolve {
 	struct nixbox nix;
 	struct strv mounted;  /* what was asked for of the host, to be rooted */
 	bool nothing_missing; /* the host had all that the shell is built from */
+	char *requests;       /* what the flake asks for, "" for nothing */
+	char *shell;          /* the dev shell to resolve */
 };
 
 /* The toolchain joins the slot's host-backed set. -ENOENT when the host has no git. */
@@ -28,5 +31,14 @@ enum resolve_want {
  * was there. */
 int resolve_take_outputs(struct resolve *r, const char *drv, enum resolve_want want, bool *ret_complete,
 			 struct err **e);
+
+/* Begins the arguments of a `nix VERB` that the host reads. */
+void resolve_nix(struct strv *argv, const char *verb);
+/* Options of verbs that evaluate the flake. */
+void resolve_lock_options(struct strv *argv);
+int resolve_run_nix(struct resolve *r, const struct strv *argv, struct str *output, struct err **e);
+
+/* Sets r->requests and r->shell. */
+int resolve_requests(struct resolve *r, struct err **e);
 
 #endif

@@ -70,7 +70,9 @@ struct box_spec {
 	enum box_workspace_mode mode;
 	enum box_network network;
 	struct strv allow; /* of BOX_NET_GATE: what may be reached, entries of net/policy.h */
+	struct strv ports; /* forwarded from the host when the box starts (box/portspec.h) */
 	struct box_limits limits;
+	char *requested; /* what of all this the flake asked for and got, JSON (box/requests.h); or NULL */
 
 	/* The workspace is the first share; further ones are the git folder of a worktree, --share-rw and
 	 * --share-ro. */

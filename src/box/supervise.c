@@ -181,6 +181,7 @@ static int on_guest_frame(struct sup *s, const struct frame *f, struct err **e)
 	struct route *route;
 	int master = -1;
 	size_t nfds = 0;
+	int r;
 
 	if (f->type == FRAME_HELLO) {
 		struct msg_hello hello;
@@ -193,6 +194,9 @@ static int on_guest_frame(struct sup *s, const struct frame *f, struct err **e)
 		return f->type == FRAME_PONG ? 0 : err_set(e, EPROTO, "the guest refused a frame");
 	if (f->stream == MAIN_STREAM)
 		return on_main_frame(s, f, e);
+	r = boxports_frame(s->box->ports, f, s->guest);
+	if (r != 0)
+		return r > 0 ? 0 : err_set(e, EPROTO, "the guest sent what is no connection");
 	route = route_of(s, f->stream);
 	if (!route)
 		return 0;
@@ -288,9 +292,10 @@ static short wanted(const struct link *l)
 static int step(struct sup *s, struct err **e)
 {
 	enum { GUEST, LISTENER, SIGNALS, TIMER, WATCH, NET, FIXED = NET + BOXNET_POLLS };
-	struct pollfd fds[FIXED + CLIENTS_MAX + OUTPUT_POLLS];
+	struct pollfd fds[FIXED + CLIENTS_MAX + OUTPUT_POLLS + BOXPORTS_POLLS];
 	size_t n_clients = s->n_clients;
 	size_t n = FIXED + n_clients;
+	size_t ports;
 	int r;
 
 	fds[GUEST] = (struct pollfd){.fd = s->guest->fd, .events = wanted(s->guest)};
@@ -302,6 +307,8 @@ static int step(struct sup *s, struct err **e)
 	for (size_t i = 0; i < n_clients; i++)
 		fds[FIXED + i] = (struct pollfd){.fd = s->clients[i]->link.fd, .events = wanted(&s->clients[i]->link)};
 	n += output_poll(s->output, fds + n);
+	ports = n;
+	n += boxports_poll(s->box->ports, fds + n);
 	if (poll(fds, (nfds_t)n, watch_timeout(s)) < 0)
 		return errno == EINTR ? 0 : err_errno(e, errno, "poll");
 	watch_begin(s);
@@ -309,6 +316,7 @@ static int step(struct sup *s, struct err **e)
 		repin(s);
 	output_work(s->output, fds + FIXED + n_clients);
 	boxnet_work(s->box->net, fds + NET);
+	boxports_work(s->box->ports, fds + ports, s->guest, &s->next_stream);
 	if (fds[SIGNALS].revents)
 		on_signal(s);
 	if (fds[TIMER].revents)

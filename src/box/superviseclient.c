@@ -1,5 +1,6 @@
 /* The clients of a supervisor's control socket; box/supervise.c explains how they fit in. */
 #include "box/output.h"
+#include "box/state.h"
 #include "box/supervise_impl.h"
 #include "wire/msg.h"
 
@@ -65,6 +66,29 @@ static int client_grant(struct sup *s, struct client *c, const struct frame *f)
 	return link_send(&c->link, 0, FRAME_ERR, 0, payload, sizeof(payload), NULL, 0);
 }
 
+/* The answer is the error as the user is to read it: errno, message, hint. */
+static int client_ports(struct sup *s, struct client *c, const struct frame *f)
+{
+	_cleanup_free_ char *spec = xstrndup((const char *)f->payload + 1, f->len - 1);
+	const char op = (char)f->payload[0];
+	_cleanup_err_ struct err *e = NULL;
+	uint8_t answer[FRAME_PORTS_ANSWER_MAX];
+	const char *message;
+	const char *hint;
+	int r = strlen(spec) != f->len - 1 || !strchr("+-", op) ? err_set(&e, EINVAL, "not a port") : 0;
+	int n;
+
+	if (r == 0)
+		r = op == '+' ? boxports_add(s->box->ports, spec, &e) : boxports_remove(s->box->ports, spec, &e);
+	if (r == 0)
+		r = state_write(s->box, -1, &e);
+	frame_put32(answer, (uint32_t)-r);
+	message = e && err_message(e) ? err_message(e) : "";
+	hint = e && err_hints(e) ? err_hints(e) : "";
+	n = snprintf((char *)answer + 4, sizeof(answer) - 4, "%.1500s%c%.500s", message, '\0', hint);
+	return link_send(&c->link, 0, FRAME_PORTS, 0, answer, 4 + (size_t)n + 1, NULL, 0);
+}
+
 static int client_frame(struct sup *s, struct client *c, const struct frame *f)
 {
 	switch (f->type) {
@@ -84,6 +108,8 @@ static int client_frame(struct sup *s, struct client *c, const struct frame *f)
 		return output_attach(s->output, &c->link, f);
 	case FRAME_GRANT:
 		return client_grant(s, c, f);
+	case FRAME_PORTS:
+		return client_ports(s, c, f);
 	case FRAME_RESIZE:
 		return output_resize(s->output, f);
 	default:

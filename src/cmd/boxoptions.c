@@ -115,6 +115,13 @@ const struct opt box_running_opts[] = {
 	 .kind = OPT_FLAG,
 	 .offset = AT(offline),
 	 .help = "give the box no network at all, whatever was allowed"},
+	{.name = "publish",
+	 .letter = 'p',
+	 .arg = "[HOST:]PORT",
+	 .kind = OPT_LIST,
+	 .offset = AT(ports),
+	 .help = "forward a port of this machine's loopback to PORT in the box: PORT, HOST:PORT, 0:PORT for any free one, "
+		 "ADDRESS:HOST:PORT; may be repeated"},
 	{.name = "env",
 	 .letter = 'e',
 	 .arg = "NAME[=VALUE]",

@@ -33,6 +33,7 @@ struct box_options {
 	bool detach;
 	struct strv allow; /* policy entries (net/policy.h) */
 	bool offline;
+	struct strv ports;       /* forwarded (box/portspec.h) */
 	struct strv secret;      /* NAME or NAME=VARIABLE */
 	struct strv secret_file; /* NAME or NAME=PATH */
 	struct strv env;         /* NAME (the caller's value) or NAME=VALUE */

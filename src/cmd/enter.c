@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "box/box.h"
+#include "box/portspec.h"
 #include "box/resolve.h"
 #include "nix/devscript.h"
 #include "nix/storepath.h"
@@ -218,6 +219,7 @@ static int fill_spec(const struct box_options *o, struct enter *in, struct err *
 	spec->mode = o->clone ? BOX_CLONE : o->read_only ? BOX_READ_ONLY : BOX_DIRECT;
 	spec->network = o->offline ? BOX_NET_NONE : BOX_NET_GATE;
 	strv_add_all(&spec->allow, o->allow.v);
+	strv_add_all(&spec->ports, o->ports.v);
 	spec->slot_home = true;
 	spec->ephemeral = !o->detach;
 	spec->detached = o->detach;
@@ -300,7 +302,9 @@ int enter_prepare(const struct box_options *o, bool interactive, struct enter *i
 	int r;
 
 	*in = (struct enter){.kind = NULL};
-	r = plan_limits(o, e);
+	r = portspec_check(&o->ports, e);
+	if (r == 0)
+		r = plan_limits(o, e);
 	if (r == 0)
 		r = name_secrets(o, &in->secrets, e);
 	if (r == 0)

@@ -71,6 +71,28 @@ static void say_denied(const struct box *box, bool json)
 		log_note("%s", notes.v[i]);
 }
 
+/* Ports that the user left to the kernel are said; as JSON, all of them. */
+static void say_ports(const struct enter *in, const struct box *box)
+{
+	_cleanup_strv_ struct strv notes = STRV_INIT;
+	_cleanup_str_ struct str line = STR_INIT;
+
+	if (in->spec.detached || in->spec.ports.n == 0)
+		return; /* it is said by who waits for the box to start */
+	if (in->json) {
+		_cleanup_json_ json_t *j = json_pack("{s:s, s:s, s:o}", "schema", "igloo.ports/1", "box", in->spec.name,
+						     "ports", boxports_json(box->ports));
+
+		json_add_sorted(&line, j);
+		str_addc(&line, '\n');
+		(void)fd_write_all(STDERR_FILENO, line.p, line.len);
+		return;
+	}
+	boxports_notes(box->ports, &notes);
+	for (size_t i = 0; i < notes.n; i++)
+		log_note("port %s", notes.v[i]);
+}
+
 /* For `igloo exec`: its commands start as this one does, if the script for that is in the box. */
 static int write_execenv(const struct enter *in, const struct box *box, struct err **e)
 {
@@ -125,6 +147,8 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 	}
 	if (r == 0)
 		r = limit(in, box, e);
+	if (r == 0)
+		say_ports(in, box);
 	if (r == 0)
 		r = supervise_run(box, x, stdio.fds, on_started, user, result, e);
 	stdio_guard_end(&stdio);

@@ -29,7 +29,16 @@ enum {
 	AT_FLAGS = 72,
 	AT_TABLE = 80
 };
-enum { SECTION_META, SECTION_ENV, SECTION_FUNCTIONS, SECTION_CLOSURE, SECTION_SCRIPT, SECTION_ATTRS, SECTIONS };
+enum {
+	SECTION_META,
+	SECTION_ENV,
+	SECTION_FUNCTIONS,
+	SECTION_CLOSURE,
+	SECTION_SCRIPT,
+	SECTION_ATTRS,
+	SECTION_REQUESTS,
+	SECTIONS
+};
 enum { HEADER = AT_TABLE + 8 * SECTIONS, FLAG_HOOK = 1, N_META = 7 };
 
 static const char magic[8] = {'I', 'G', 'L', 'O', 'O', 'E', 'N', 'V'};
@@ -145,8 +154,9 @@ static void add_closure(struct str *s, const struct env_record *rec)
 /* Bytes of the file; -1 when they are more than a record may have (the table's numbers then could not hold them). */
 static ssize_t encoded_size(const struct env_record *rec)
 {
-	const char *texts[] = {rec->shell, rec->platform,         rec->nix_version, rec->flake_dir,  rec->env_path,
-			       rec->bash,  rec->bash_interactive, rec->script,      rec->attrs_json, rec->attrs_sh};
+	const char *texts[] = {rec->shell,      rec->platform, rec->nix_version,      rec->flake_dir,
+			       rec->env_path,   rec->bash,     rec->bash_interactive, rec->script,
+			       rec->attrs_json, rec->attrs_sh, rec->requests};
 	size_t n = HEADER;
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
@@ -227,6 +237,7 @@ int record_encode(const struct env_record *rec, struct str *to, struct err **e)
 	add_closure(&s, rec);
 	add_section(&s, SECTION_SCRIPT, (char *[]){unconst(rec->script)}, 1);
 	add_section(&s, SECTION_ATTRS, (char *[]){unconst(rec->attrs_json), unconst(rec->attrs_sh)}, 2);
+	add_section(&s, SECTION_REQUESTS, (char *[]){unconst(rec->requests)}, 1);
 	memcpy(s.p, magic, sizeof(magic));
 	put32(s.p + AT_VERSION, RECORD_VERSION);
 	put32(s.p + AT_SECTIONS, SECTIONS);
@@ -294,7 +305,7 @@ static bool take_closure(struct env_record *rec, char **texts)
 static const char *decode_sections(char *bytes, size_t n, struct env_record *rec)
 {
 	char *meta[N_META] = {0};
-	char *single[3] = {0}; /* script and the two attributes */
+	char *single[4] = {0}; /* script, the two attributes, requests */
 	char **closure;
 	char **into[SECTIONS];
 	uint32_t count[SECTIONS];
@@ -307,7 +318,8 @@ static const char *decode_sections(char *bytes, size_t n, struct env_record *rec
 			return "a section has more texts than bytes";
 		texts += count[i];
 	}
-	if (count[SECTION_META] != N_META || count[SECTION_SCRIPT] != 1 || count[SECTION_ATTRS] != 2 || texts > n)
+	if (count[SECTION_META] != N_META || count[SECTION_SCRIPT] != 1 || count[SECTION_ATTRS] != 2 ||
+	    count[SECTION_REQUESTS] != 1 || texts > n)
 		return "its sections are not what they should be";
 	rec->vectors_ = xmalloc((texts + 2) * sizeof(char *) + count[SECTION_CLOSURE] * sizeof(*rec->closure));
 	rec->closure = rec->vectors_;
@@ -322,6 +334,7 @@ static const char *decode_sections(char *bytes, size_t n, struct env_record *rec
 	into[SECTION_CLOSURE] = closure;
 	into[SECTION_SCRIPT] = single;
 	into[SECTION_ATTRS] = single + 1;
+	into[SECTION_REQUESTS] = single + 3;
 	for (int i = 0; i < SECTIONS; i++) {
 		size_t size = get32(bytes + AT_TABLE + 8 * i + 4);
 
@@ -344,6 +357,7 @@ static const char *decode_sections(char *bytes, size_t n, struct env_record *rec
 	rec->script = single[0];
 	rec->attrs_json = single[1];
 	rec->attrs_sh = single[2];
+	rec->requests = single[3];
 	return check_lists(rec, path_fits);
 }
 

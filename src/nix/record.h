@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { RECORD_KEY_BYTES = 32, RECORD_VERSION = 1, RECORD_MAX_BYTES = 64 << 20 };
+enum { RECORD_KEY_BYTES = 32, RECORD_VERSION = 2, RECORD_MAX_BYTES = 64 << 20, RECORD_REQUESTS_MAX = 64 << 10 };
 
 struct record_path {
 	const char *path; /* /nix/store/… */
@@ -35,7 +35,8 @@ struct env_record {
 	const char *script;           /* devscript_add()'s text */
 	const char *attrs_json;       /* structured attributes' files; "" when there are none */
 	const char *attrs_sh;
-	char **env; /* n_env "NAME=value" and a NULL, as execve() takes it */
+	const char *requests; /* what the flake asks for, JSON as it came; "" when it asks for nothing */
+	char **env;           /* n_env "NAME=value" and a NULL, as execve() takes it */
 	size_t n_env;
 	char **functions; /* n_functions names, sorted bytewise, and a NULL */
 	size_t n_functions;

@@ -84,6 +84,17 @@ static json_t *attrs(const struct env_record *rec)
 	return object;
 }
 
+/* The document itself, which is whatever an evaluation printed. */
+static json_t *requests(const struct env_record *rec)
+{
+	json_t *j = NULL;
+
+	if (!str_has(rec->requests) ||
+	    json_parse(rec->requests, strlen(rec->requests), RECORD_REQUESTS_MAX, 16, &j, NULL) < 0)
+		return json_null();
+	return j;
+}
+
 void record_add_json(struct str *to, const struct env_record *rec)
 {
 	_cleanup_json_ json_t *root = json_object();
@@ -110,5 +121,6 @@ void record_add_json(struct str *to, const struct env_record *rec)
 	set(root, "closure", closure(rec));
 	set(root, "script", text(rec->script));
 	set(root, "structuredAttrs", attrs(rec));
+	set(root, "requests", requests(rec));
 	json_add_sorted(to, root);
 }

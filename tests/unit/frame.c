@@ -148,7 +148,7 @@ TEST(msg_values)
 	CHECK(msg_get_exit(&f, &x2) == -EPROTO);
 	msg_put_err(p, &m);
 	CHECK(msg_get_err(&f, &m2) == 0 && m2.errnum == ENOENT && m2.stage == MSG_STAGE_EXEC);
-	m.stage = 7;
+	m.stage = 8;
 	msg_put_err(p, &m);
 	CHECK(msg_get_err(&f, &m2) == -EPROTO);
 	msg_put_hello(p, &h);

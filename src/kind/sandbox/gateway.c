@@ -31,6 +31,7 @@
 #define LINK_INSIDE "eth0"
 #define IPV6_OFF "ipv6/conf/" LINK_INSIDE "/disable_ipv6"
 enum { SYNTHETIC_BITS = 15, LINK_BITS = 30, DNS_PORT = 53, BACKLOG = 128, BATCH = 16, WAITS_MAX = 5000 };
+enum { MORE_PORTS = 8 }; /* beside those of the policy that a box starts with */
 enum { ALL_SOCKETS = ENGINE_SPARE_SOCKETS + 2 }; /* DNS over UDP, over TCP, the spare ones */
 
 static struct in_addr ipv4(const char *text)
@@ -46,11 +47,15 @@ static struct in_addr ipv4(const char *text)
 int gateway_prepare(struct gateway *g, const struct box_spec *spec, struct err **e)
 {
 	_cleanup_policy_ struct policy *policy = policy_new();
+	uint16_t ports[POLICY_PORTS_MAX];
 	int r = policy_add_all(policy, &spec->allow, e);
 
 	if (r < 0)
 		return r;
 	g->stub = policy_is_empty(policy);
+	g->n_spare = policy_ports(policy, ports) + MORE_PORTS;
+	if (g->n_spare > ENGINE_SPARE_SOCKETS)
+		g->n_spare = ENGINE_SPARE_SOCKETS;
 	g->n_nets = policy_nets(policy, NULL, 0);
 	g->nets = xcalloc(g->n_nets + 1, sizeof(*g->nets));
 	(void)policy_nets(policy, g->nets, g->n_nets);
@@ -87,7 +92,7 @@ static void close_all(int *fds, size_t n)
 /* Of a stub: those for DNS alone. */
 static size_t socket_count(const struct gateway *g)
 {
-	return g->stub ? 2 : ALL_SOCKETS;
+	return g->stub ? 2 : 2 + g->n_spare;
 }
 
 int gateway_take(struct gateway *g, struct engine_sockets *ret, struct err **e)
@@ -304,7 +309,7 @@ static int make(const struct gateway *g, pid_t box, struct err **e)
 		r = bind_dns(fds, e);
 	if (r == 0)
 		r = give_sockets(g, fds, e);
-	close_all(fds, ALL_SOCKETS);
+	close_all(fds, socket_count(g));
 	return r;
 }
 

@@ -30,6 +30,7 @@
 /* Made by the supervisor, and used by it and by the two processes that make a box. */
 struct gateway {
 	bool stub;               /* nothing is granted: the box gets a DNS that is asked in vain, and no gateway yet */
+	size_t n_spare;          /* sockets for the policy's ports, and some for those to come */
 	struct policy_net *nets; /* granted addresses and networks */
 	size_t n_nets;
 	int give[2];  /* SOCK_SEQPACKET: the sockets go from [1] to the supervisor at [0] */
