@@ -44,6 +44,13 @@ static void close_sockets(struct boxnet *n)
 	n->waiting = false;
 }
 
+static void replace(struct strv *to, struct strv *from)
+{
+	strv_release(to);
+	*to = *from;
+	*from = (struct strv)STRV_INIT;
+}
+
 /* The engine is confined and cannot load what names in other scripts need: it gets entries in their normal form. */
 static int normalise(const struct strv *from, struct strv *to, struct err **e)
 {
@@ -89,9 +96,7 @@ int boxnet_new(struct box_spec *spec, const struct slot *slot, struct boxnet **r
 		boxnet_free(n);
 		return r;
 	}
-	strv_release(&spec->allow);
-	spec->allow = all;
-	all = (struct strv)STRV_INIT;
+	replace(&spec->allow, &all);
 	*ret = n;
 	return 0;
 }
@@ -200,7 +205,6 @@ static int change_own(struct boxnet *n, char op, const char *entry, struct err *
 {
 	_cleanup_str_ struct str normal = STR_INIT;
 	_cleanup_strv_ struct strv kept = STRV_INIT;
-	struct strv old;
 	int r = policy_entry_normalise(entry, &normal, e);
 
 	if (r < 0)
@@ -210,9 +214,7 @@ static int change_own(struct boxnet *n, char op, const char *entry, struct err *
 			strv_add(&kept, n->own.v[i]);
 	if (op == '+')
 		strv_add(&kept, str_text(&normal));
-	old = n->own;
-	n->own = kept;
-	kept = old;
+	replace(&n->own, &kept);
 	return 0;
 }
 
@@ -230,7 +232,6 @@ static int open_gateway(struct boxnet *n, struct err **e)
 int boxnet_change(struct boxnet *n, char op, const char *entry, struct err **e)
 {
 	_cleanup_strv_ struct strv all = STRV_INIT;
-	_cleanup_strv_ struct strv old = STRV_INIT;
 	int r = 0;
 
 	if (!n->waiting && n->control < 0)
@@ -243,9 +244,7 @@ int boxnet_change(struct boxnet *n, char op, const char *entry, struct err **e)
 		r = engine_set_policy(n->control, &all, e);
 	if (r < 0)
 		return r;
-	old = n->spec->allow;
-	n->spec->allow = all;
-	all = (struct strv)STRV_INIT;
+	replace(&n->spec->allow, &all);
 	if (n->has_gateway || is_empty(&n->spec->allow))
 		return 0;
 	return open_gateway(n, e);

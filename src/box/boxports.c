@@ -9,13 +9,15 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* The guest makes no more than 64 at a time. A port whose server does not accept leaves some to the others. */
-enum { PENDING_MAX = 64, PENDING_OF_PORT_MAX = 24, BACKLOG = 4096, FREE_TRIES = 16, FINISH_MS = 2000 };
+enum { PENDING_MAX = 64, PENDING_OF_PORT_MAX = 24, BACKLOG = 4096, FREE_TRIES = 16, FINISH_MS = 2000, FDS_OTHERS = 48 };
 
 struct forward {
 	struct portspec spec; /* with the port that was bound */
@@ -37,6 +39,7 @@ struct boxports {
 	size_t n;
 	struct pending pending[PENDING_MAX];
 	size_t n_pending;
+	size_t max_pending;
 	pid_t engine;
 	int control; /* -1 without an engine */
 };
@@ -72,13 +75,12 @@ static int listen_at(const struct address *a, uint16_t port)
 
 static uint16_t port_of(int fd)
 {
-	struct sockaddr_storage ss;
-	socklen_t n = sizeof(ss);
+	struct sockaddr_in6 a = {.sin6_port = 0};
+	socklen_t n = sizeof(a);
 
-	if (getsockname(fd, (struct sockaddr *)&ss, &n) < 0)
-		return 0;
-	return ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port
-					      : ((struct sockaddr_in *)&ss)->sin_port);
+	/* The port lies at the same place in both families' addresses. */
+	_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port), "port");
+	return getsockname(fd, (struct sockaddr *)&a, &n) < 0 ? 0 : ntohs(a.sin6_port);
 }
 
 static int cannot_listen(const struct portspec *spec, int i, int errnum, struct err **e)
@@ -184,7 +186,7 @@ static void forward_remove(struct boxports *p, size_t at)
 			p->pending[i].forward = NULL;
 	forward_close(f);
 	free(f);
-	memmove(p->forwards + at, p->forwards + at + 1, (--p->n - at) * sizeof(*p->forwards));
+	memmove(p->forwards + at, p->forwards + at + 1, (--p->n - at) * sizeof(struct forward *));
 }
 
 int boxports_remove(struct boxports *p, const char *text, struct err **e)
@@ -204,6 +206,18 @@ int boxports_remove(struct boxports *p, const char *text, struct err **e)
 	return found ? 0 : err_set(e, ENOENT, "the box does not forward '%s'", text);
 }
 
+/* A descriptor that comes when this process may open no more is lost, and the guest's connection would make no sense
+ * any more. Each takes two. */
+static size_t pending_max(void)
+{
+	struct rlimit limit = {1024, 1024};
+	rlim_t half;
+
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	half = limit.rlim_cur > FDS_OTHERS ? (limit.rlim_cur - FDS_OTHERS) / 2 : 1;
+	return half < 1 ? 1 : half < PENDING_MAX ? (size_t)half : PENDING_MAX;
+}
+
 int boxports_new(const struct strv *specs, struct boxports **ret, struct err **e)
 {
 	struct boxports *p;
@@ -213,6 +227,7 @@ int boxports_new(const struct strv *specs, struct boxports **ret, struct err **e
 		return r;
 	p = xcalloc(1, sizeof(*p));
 	p->control = -1;
+	p->max_pending = pending_max();
 	for (size_t i = 0; r == 0 && i < specs->n; i++)
 		r = boxports_add(p, specs->v[i], e);
 	if (r < 0) {
@@ -244,18 +259,6 @@ json_t *boxports_json(const struct boxports *p)
 							    f->spec.host, "guest", f->spec.guest));
 	}
 	return list;
-}
-
-void boxports_notes(const struct boxports *p, struct strv *to)
-{
-	for (size_t i = 0; p && i < p->n; i++) {
-		_cleanup_str_ struct str place = STR_INIT;
-
-		if (!p->forwards[i]->any)
-			continue;
-		portspec_add_place(&p->forwards[i]->spec, &place);
-		strv_addf(to, "%s -> %u", str_text(&place), p->forwards[i]->spec.guest);
-	}
 }
 
 /* --- connections -------------------------------------------------------------------------------------------------- */
@@ -322,7 +325,7 @@ static void pass_on(struct boxports *p, size_t at)
 
 static bool has_room(const struct boxports *p, const struct forward *f)
 {
-	return p->n_pending < PENDING_MAX && f->pending < PENDING_OF_PORT_MAX;
+	return p->n_pending < p->max_pending && f->pending < PENDING_OF_PORT_MAX;
 }
 
 size_t boxports_poll(const struct boxports *p, struct pollfd fds[BOXPORTS_POLLS])

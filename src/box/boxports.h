@@ -28,12 +28,10 @@ struct boxports;
 /* Listens on all of them (box/portspec.h). Errors name who has a port that is in use. */
 int boxports_new(const struct strv *specs, struct boxports **ret, struct err **e);
 /* At run time. Connections that are there already stay when their port is removed. */
-int boxports_add(struct boxports *p, const char *spec, struct err **e);
-int boxports_remove(struct boxports *p, const char *spec, struct err **e);
+int boxports_add(struct boxports *p, const char *text, struct err **e);
+int boxports_remove(struct boxports *p, const char *text, struct err **e);
 /* [{"addresses": ["127.0.0.1", "::1"], "host": 8080, "guest": 80}, …] */
 json_t *boxports_json(const struct boxports *p);
-/* "127.0.0.1:40123 -> 80" for each whose port was not chosen by the user. */
-void boxports_notes(const struct boxports *p, struct strv *to);
 
 /* What to wait for; returns how many. */
 size_t boxports_poll(const struct boxports *p, struct pollfd fds[BOXPORTS_POLLS]);

@@ -1,5 +1,6 @@
 /* The socket of a box's supervisor: $XDG_RUNTIME_DIR/igloo/sockets/<name>, mode 0600. Clients speak the guest's own
- * frames (wire/frame.h) over it: EXEC, SIGNAL, SHUTDOWN, and ATTACH for the terminal of a detached box. */
+ * frames (wire/frame.h) over it: EXEC, SIGNAL, SHUTDOWN, and those that only a supervisor takes: ATTACH, GRANT, PORTS.
+ */
 #ifndef IGLOO_BOX_CONTROL_H
 #define IGLOO_BOX_CONTROL_H
 

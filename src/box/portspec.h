@@ -17,11 +17,11 @@
 enum { PORTSPECS_MAX = 64, PORTSPEC_BYTES_MAX = 64 };
 
 struct portspec {
-	bool loopback; /* no address was given */
 	struct address address;
 	uint16_t host; /* 0: any free one */
 	uint16_t guest;
-	bool one; /* only one number was given */
+	bool loopback; /* no address was given */
+	bool one;      /* only one number was given */
 };
 
 /* -EINVAL for what is none; the message names the text and what is wrong with it. */

@@ -80,9 +80,10 @@ struct redact *redact_new(const struct secrets *s)
 	r = xcalloc(1, sizeof(*r));
 	r->maps = xcalloc(s->n, sizeof(*r->maps));
 	for (size_t i = 0; i < s->n; i++) {
-		struct mapping m = {.p = secrets_map(&s->v[i], &m.n)};
+		struct mapping m = {.n = 0};
 		bool again = false;
 
+		m.p = secrets_map(&s->v[i], &m.n);
 		for (size_t k = 0; k < i; k++)
 			again |= strcmp(s->v[k].name, s->v[i].name) == 0;
 		if (again && m.p)

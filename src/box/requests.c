@@ -1,6 +1,7 @@
 #include "box/requests.h"
 
 #include "base/size.h"
+#include "box/portspec.h"
 #include "box/secret.h"
 #include "fmt/json.h"
 #include "net/policy.h"
@@ -111,7 +112,8 @@ static int take_word(const json_t *object, const char *member, char **ret, struc
 static int take_entry(enum requests_list list, const json_t *j, struct strv *to, struct err **e)
 {
 	_cleanup_str_ struct str normal = STR_INIT;
-	char text[WORD_MAX + 1];
+	char text[WORD_MAX + 1] = "";
+	struct portspec port;
 	int r;
 
 	switch (list) {
@@ -121,11 +123,13 @@ static int take_entry(enum requests_list list, const json_t *j, struct strv *to,
 		r = policy_entry_normalise(json_string_value(j), &normal, e);
 		break;
 	case REQUESTS_PORTS:
-		/* What it means is for who publishes it to say; here only that it can be shown and compared. */
-		r = json_is_real(j) ? err_set(e, EINVAL, "it is no port") : scalar_text(j, "ports", text, NULL);
-		if (r < 0 || !*text || text[strspn(text, "0123456789abcdefABCDEF.:[]")])
+		if (json_is_real(j) || scalar_text(j, "ports", text, NULL) < 0)
 			return err_set(e, EINVAL, "it is no port, such as 3000 or \"8080:80\"");
-		str_adds(&normal, text);
+		r = portspec_parse(text, &port, e);
+		if (r == 0 && port.one)
+			str_addf(&normal, "%u:%u", port.guest, port.guest);
+		else
+			str_adds(&normal, text);
 		break;
 	default:
 		if (!json_is_string(j))
@@ -215,11 +219,12 @@ static int parse(const char *bytes, size_t n, size_t max_bytes, size_t max_entri
 		*ret = r;
 		return 0;
 	}
+	/* As Nix prints it: no blanks before. */
+	if (*bytes != '{')
+		return err_set(e, EINVAL, "%s: it is no set of attributes", where);
 	k = json_parse(bytes, n, max_bytes, 4, &j, e);
 	if (k < 0)
 		return err_wrap(e, "%s", where);
-	if (!json_is_object(j))
-		return err_set(e, EINVAL, "%s: it is no set of attributes", where);
 	k = take_all(j, max_entries, &r, e);
 	if (k < 0)
 		return k;
@@ -349,6 +354,10 @@ void requests_add_options(struct str *to, const struct requests *r)
 /* What a reader in a hurry should not miss. */
 static const char *remark(enum requests_list list, const char *entry)
 {
+	struct portspec port;
+
+	if (list == REQUESTS_PORTS && portspec_parse(entry, &port, NULL) == 0 && !port.loopback)
+		return " (on an address of this machine that others may reach)";
 	if (list != REQUESTS_ALLOW)
 		return "";
 	if (strcmp(entry, "all") == 0)

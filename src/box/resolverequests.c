@@ -3,8 +3,8 @@
  * Another start of Nix costs a flake that asks for nothing more than it should, and no single evaluation gives two
  * outputs. So Nix is only asked where flake.nix has the word; one that makes the output elsewhere says so in a comment.
  *
- * Nix finds a package `igloo` before the output. The function below tells them apart (null: a package); Nix from 2.19
- * on finds what ".igloo" says, older ones say that there is no such thing. */
+ * Nix finds a package `igloo` before the output. The function below tells them apart (null: a package). Newer
+ * Nix then finds ".igloo", the output alone; older ones, as 2.8, say that there is no such thing. */
 #include "box/requests.h"
 #include "box/resolve_impl.h"
 #include "sys/file.h"
@@ -22,14 +22,30 @@ static const char function[] =
 	"builtins.mapAttrs (n: v: if builtins.elem n [ \"shell\" \"kind\" \"memory\" \"cpus\" \"pids\" \"timeout\" "
 	"\"allow\" \"ports\" \"secrets\" ] then v else null) (builtins.removeAttrs x [ \"images\" ])";
 
+/* A path or a longer name is not the word. */
+static bool is_word(const char *text, const char *at, const char *end)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+
+	if (at > text && at[-1] && (strchr(letters, at[-1]) || at[-1] == '/'))
+		return false;
+	return !*end || !strchr(letters, *end);
+}
+
 /* A file that cannot be read is Nix's to tell. */
 static bool has_word(const struct source *source)
 {
+	static const char word[] = "igloo";
 	_cleanup_close_ int dir = open(source->flake_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_str_ struct str text = STR_INIT;
+	const char *at;
 
-	return dir >= 0 && file_read(dir, "flake.nix", FLAKE_MAX_BYTES, &text, NULL) == 0 &&
-	       memmem(str_text(&text), text.len, "igloo", strlen("igloo"));
+	if (dir < 0 || file_read(dir, "flake.nix", FLAKE_MAX_BYTES, &text, NULL) < 0)
+		return false;
+	for (at = str_text(&text); (at = strstr(at, word)); at++)
+		if (is_word(str_text(&text), at, at + strlen(word)))
+			return true;
+	return false;
 }
 
 /* *ret: JSON, or "" where there is no such output. */
@@ -83,7 +99,7 @@ int resolve_requests(struct resolve *r, struct err **e)
 			*e = take_ptr(problem);
 		return k;
 	}
-	r->requests = json ? take_ptr(json) : xstrdup("");
+	r->requests = json && strcmp(json, "null") != 0 ? take_ptr(json) : xstrdup("");
 	/* What is wrong with them is told when a box is made, where they can be ignored. */
 	if (r->q->any_shell)
 		(void)requests_parse(r->requests, strlen(r->requests), &requests, NULL);

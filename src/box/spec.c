@@ -29,6 +29,7 @@ void box_spec_release(struct box_spec *spec)
 	}
 	free(spec->files);
 	strv_release(&spec->allow);
+	free(spec->requested);
 	strv_release(&spec->ports);
 	memset(spec, 0, sizeof(*spec));
 }

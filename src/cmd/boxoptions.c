@@ -120,7 +120,8 @@ const struct opt box_running_opts[] = {
 	 .arg = "[HOST:]PORT",
 	 .kind = OPT_LIST,
 	 .offset = AT(ports),
-	 .help = "forward a port of this machine's loopback to PORT in the box: PORT, HOST:PORT, 0:PORT for any free one, "
+	 .help = "forward a port of this machine's loopback to PORT in the box: PORT, HOST:PORT, 0:PORT for any free "
+		 "one, "
 		 "ADDRESS:HOST:PORT; may be repeated"},
 	{.name = "env",
 	 .letter = 'e',
@@ -141,5 +142,14 @@ const struct opt box_running_opts[] = {
 	 .hint = HINT_SECRETS,
 	 .offset = AT(secret_file),
 	 .help = "give the box the secret NAME as a file, /run/secrets/NAME or PATH; may be repeated"},
+	{.name = "grant-requests",
+	 .kind = OPT_FLAG,
+	 .offset = AT(grant_requests),
+	 .help = "give this box everything that the flake asks for in its output 'igloo', without a question",
+	 .clashes = "ignore-requests"},
+	{.name = "ignore-requests",
+	 .kind = OPT_FLAG,
+	 .offset = AT(ignore_requests),
+	 .help = "give this box nothing of what the flake asks for"},
 	{.name = NULL},
 };

@@ -173,6 +173,7 @@ extern const struct cmd cmd_help;
 extern const struct cmd cmd_inspect;
 extern const struct cmd cmd_logs;
 extern const struct cmd cmd_ls;
+extern const struct cmd cmd_ports;
 extern const struct cmd cmd_rm;
 extern const struct cmd cmd_run;
 extern const struct cmd cmd_secret_ls;

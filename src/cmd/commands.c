@@ -16,6 +16,7 @@ const struct cmd *const commands[] = {
 	&cmd_merge,
 	&cmd_discard,
 	&cmd_inspect,
+	&cmd_ports,
 	&cmd_allow,
 	&cmd_deny,
 	&cmd_why,

@@ -4,6 +4,7 @@
 #include "box/box.h"
 #include "box/portspec.h"
 #include "box/resolve.h"
+#include "cmd/asking.h"
 #include "nix/devscript.h"
 #include "nix/storepath.h"
 #include "sys/fd.h"
@@ -86,6 +87,7 @@ int enter_environment(const struct box_options *o, bool refresh, bool interactiv
 		.kind = in->kind,
 		.source = &in->source,
 		.shell = o->shell ? o->shell : "default",
+		.any_shell = !o->shell,
 		.allow = &o->allow,
 		.offline = o->offline,
 		.refresh = refresh,
@@ -276,9 +278,9 @@ static int start_behind(struct strv *argv, struct err **e)
 }
 
 /* Limits that this process cannot set may be there for one that the user's systemd starts. */
-static int plan_limits(const struct box_options *o, struct err **e)
+static int plan_limits(uint64_t cpus, uint64_t memory, uint64_t pids, struct err **e)
 {
-	const struct cgroup_limits limits = {.cpu_milli = o->cpus, .memory = o->memory, .pids = o->pids};
+	const struct cgroup_limits limits = {.cpu_milli = cpus, .memory = memory, .pids = pids};
 	_cleanup_strv_ struct strv argv = STRV_INIT;
 	int r = limits.cpu_milli || limits.memory || limits.pids ? cgroup_plan(&limits, &argv, e) : 0;
 
@@ -304,17 +306,24 @@ int enter_prepare(const struct box_options *o, bool interactive, struct enter *i
 	*in = (struct enter){.kind = NULL};
 	r = portspec_check(&o->ports, e);
 	if (r == 0)
-		r = plan_limits(o, e);
+		r = plan_limits(o->cpus, o->memory, o->pids, e);
 	if (r == 0)
 		r = name_secrets(o, &in->secrets, e);
 	if (r == 0)
 		r = enter_repository(o, in, e);
 	if (r == 0)
 		r = enter_environment(o, false, interactive, in, NULL, e);
+	if (r == 0)
+		r = asking_settle(o, in, e);
+	if (r == 0)
+		r = plan_limits(in->got.limit[REQUESTS_CPUS], in->got.limit[REQUESTS_MEMORY],
+				in->got.limit[REQUESTS_PIDS], e);
 	if (r < 0)
 		return r;
 	fill_env(o, in);
 	r = fill_spec(o, in, e);
+	if (r == 0)
+		r = asking_apply(in, e);
 	if (r == 0)
 		r = secrets_check_shares(&in->secrets, &in->spec, e);
 	return r < 0 ? r : secrets_open(&in->secrets, e);
@@ -323,6 +332,7 @@ int enter_prepare(const struct box_options *o, bool interactive, struct enter *i
 void enter_release(struct enter *in)
 {
 	secrets_release(&in->secrets);
+	requests_release(&in->got);
 	protect_free(in->protect);
 	clone_free(in->clone);
 	box_spec_release(&in->spec);

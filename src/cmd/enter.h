@@ -5,6 +5,7 @@
 #include "box/clone.h"
 #include "box/environment.h"
 #include "box/protect.h"
+#include "box/requests.h"
 #include "box/secrets.h"
 #include "box/supervise.h"
 #include "cmd/boxoptions.h"
@@ -22,7 +23,8 @@ struct enter {
 	char *cwd;
 	struct cgroup *cgroup;
 	struct secrets secrets;
-	bool json; /* denials are said as JSON lines */
+	struct requests got; /* what the flake asked for and is granted */
+	bool json;           /* denials are said as JSON lines */
 };
 
 /* Fills in everything; enter_release() it in either case. */

@@ -3,6 +3,7 @@
 #include "box/box.h"
 #include "box/execenv.h"
 #include "cmd/enter.h"
+#include "cmd/portsview.h"
 #include "cmd/report.h"
 #include "nix/devscript.h"
 #include "sys/childreport.h"
@@ -71,26 +72,36 @@ static void say_denied(const struct box *box, bool json)
 		log_note("%s", notes.v[i]);
 }
 
-/* Ports that the user left to the kernel are said; as JSON, all of them. */
-static void say_ports(const struct enter *in, const struct box *box)
+/* Ports that the user left to the kernel are said; as JSON, all of them. They are in the order of the spec. */
+static void say_ports(const struct enter *in, const json_t *ports)
 {
-	_cleanup_strv_ struct strv notes = STRV_INIT;
+	for (size_t i = 0; i < in->spec.ports.n && i < json_array_size(ports); i++) {
+		_cleanup_str_ struct str text = STR_INIT;
+		struct portspec spec;
+
+		portsview_add(json_array_get(ports, i), &text);
+		if (portspec_parse(in->spec.ports.v[i], &spec, NULL) == 0 && spec.host == 0)
+			log_note("port %s", str_text(&text));
+	}
+}
+
+static void say_own_ports(const struct enter *in, const struct box *box)
+{
+	_cleanup_json_ json_t *ports = boxports_json(box->ports);
 	_cleanup_str_ struct str line = STR_INIT;
 
 	if (in->spec.detached || in->spec.ports.n == 0)
-		return; /* it is said by who waits for the box to start */
+		return; /* run_detached() says them */
 	if (in->json) {
-		_cleanup_json_ json_t *j = json_pack("{s:s, s:s, s:o}", "schema", "igloo.ports/1", "box", in->spec.name,
-						     "ports", boxports_json(box->ports));
+		_cleanup_json_ json_t *j = json_pack("{s:s, s:s, s:O}", "schema", "igloo.ports/1", "box", in->spec.name,
+						     "ports", ports);
 
 		json_add_sorted(&line, j);
 		str_addc(&line, '\n');
 		(void)fd_write_all(STDERR_FILENO, line.p, line.len);
 		return;
 	}
-	boxports_notes(box->ports, &notes);
-	for (size_t i = 0; i < notes.n; i++)
-		log_note("port %s", notes.v[i]);
+	say_ports(in, ports);
 }
 
 /* For `igloo exec`: its commands start as this one does, if the script for that is in the box. */
@@ -148,7 +159,7 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 	if (r == 0)
 		r = limit(in, box, e);
 	if (r == 0)
-		say_ports(in, box);
+		say_own_ports(in, box);
 	if (r == 0)
 		r = supervise_run(box, x, stdio.fds, on_started, user, result, e);
 	stdio_guard_end(&stdio);
@@ -221,6 +232,30 @@ static void ATTR_NORETURN supervise_detached(struct enter *in, char *const *show
 	_exit(0);
 }
 
+static int say_started(const struct enter *in, bool json, pid_t pid, struct err **e)
+{
+	_cleanup_str_ struct str s = STR_INIT;
+	_cleanup_json_ json_t *ports = NULL;
+	struct box_info info = {0};
+
+	if (in->spec.ports.n > 0)
+		(void)box_look(in->spec.name, &info, NULL);
+	ports = portsview_of(&info);
+	box_info_release(&info);
+	if (json) {
+		_cleanup_json_ json_t *j = json_pack("{s:s, s:s, s:s, s:i, s:O}", "schema", "igloo.started/1", "name",
+						     in->spec.name, "slot", in->slot->id, "supervisor", (int)pid,
+						     "ports", ports);
+
+		json_add_sorted(&s, j);
+		str_addc(&s, '\n');
+	} else {
+		say_ports(in, ports);
+		str_addf(&s, "%s\n", in->spec.name);
+	}
+	return report_out(&s, e);
+}
+
 static int run_detached(struct enter *in, bool json, char *const *shown, struct exec *x, struct err **e)
 {
 	int report[2];
@@ -247,18 +282,7 @@ static int run_detached(struct enter *in, bool json, char *const *shown, struct 
 	in->protect = NULL;
 	r = pid < 0 ? err_errno(e, errno, "cannot fork") : childreport_wait(report[0], NULL, e);
 	(void)close(report[0]);
-	if (r == 0) {
-		_cleanup_str_ struct str s = STR_INIT;
-
-		if (json)
-			str_addf(&s,
-				 "{\"schema\":\"igloo.started/1\",\"name\":\"%s\",\"slot\":\"%s\",\"supervisor\":%d}\n",
-				 in->spec.name, in->slot->id, (int)pid);
-		else
-			str_addf(&s, "%s\n", in->spec.name);
-		r = report_out(&s, e);
-	}
-	return r;
+	return r < 0 ? r : say_started(in, json, pid, e);
 }
 
 static bool has_terminal(void)

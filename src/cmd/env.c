@@ -101,6 +101,24 @@ static void add_nix(struct str *s, const char *identity)
 	str_addc(s, '\n');
 }
 
+/* Whether they are granted is said when a box is made. */
+static void add_requests(struct str *s, const char *json)
+{
+	_cleanup_requests_ struct requests requests = {0};
+	_cleanup_err_ struct err *problem = NULL;
+	_cleanup_strv_ struct strv lines = STRV_INIT;
+
+	if (requests_parse(json, strlen(json), &requests, &problem) < 0) {
+		add_line(s, "requests", err_message(problem));
+		return;
+	}
+	if (requests.kind)
+		strv_addf(&lines, "%-8s %s", "kind", requests.kind);
+	requests_add_lines(&lines, &requests, NULL);
+	for (size_t i = 0; i < lines.n; i++)
+		add_line(s, "requests", lines.v[i]);
+}
+
 static void add_text(struct str *s, const struct enter *in)
 {
 	const struct env_record *rec = &in->record;
@@ -119,6 +137,7 @@ static void add_text(struct str *s, const struct enter *in)
 	add_closure(s, rec);
 	add_line(s, "bash", *rec->bash ? rec->bash : "none");
 	add_line(s, "hook", rec->has_hook ? "yes: commands start through bash" : "no");
+	add_requests(s, rec->requests);
 	add_names(s, "variables", &variables);
 	add_names(s, "functions", &functions);
 }

@@ -156,11 +156,31 @@ static int nothing_to_remove(struct invocation *inv, struct err **e)
 	return err_hint(e, "igloo allow --ls shows what is allowed, and where");
 }
 
+static int report_changed(const struct invocation *inv, size_t changed, struct err **e)
+{
+	_cleanup_str_ struct str s = STR_INIT;
+
+	if (inv->global.json)
+		str_addf(&s, "{\"changed\":%zu,\"schema\":\"igloo.grant/1\"}\n", changed);
+	return report_out(&s, e);
+}
+
+int granting_forget(struct invocation *inv, struct err **e)
+{
+	const struct granting_options *o = inv->options;
+	_cleanup_enter_ struct enter in = {.kind = NULL};
+	size_t changed = 0;
+	int r = enter_repository(&o->box, &in, e);
+
+	if (r == 0)
+		r = grants_forget_requests(in.slot, &changed, e);
+	return r < 0 ? r : report_changed(inv, changed, e);
+}
+
 int granting_change(struct invocation *inv, bool add, struct err **e)
 {
 	const struct granting_options *o = inv->options;
 	_cleanup_enter_ struct enter in = {.kind = NULL};
-	_cleanup_str_ struct str s = STR_INIT;
 	size_t changed = 0;
 	int r = check(inv->argv, e);
 
@@ -178,17 +198,29 @@ int granting_change(struct invocation *inv, bool add, struct err **e)
 		if (r == 0)
 			r = tell_running(in.slot, e);
 	}
-	if (r < 0)
-		return r;
-	if (inv->global.json)
-		str_addf(&s, "{\"changed\":%zu,\"schema\":\"igloo.grant/1\"}\n", changed);
-	return report_out(&s, e);
+	return r < 0 ? r : report_changed(inv, changed, e);
 }
 
 static void add_lines(struct str *s, const char *scope, const struct strv *entries)
 {
 	for (size_t i = 0; i < entries->n; i++)
 		str_addf(s, "%-11s %s\n", scope, entries->v[i]);
+}
+
+static void add_requests(struct str *s, const struct requests *requests)
+{
+	_cleanup_strv_ struct strv lines = STRV_INIT;
+
+	requests_add_lines(&lines, requests, NULL);
+	add_lines(s, "flake", &lines);
+}
+
+static json_t *requests_json(const struct requests *requests)
+{
+	_cleanup_str_ struct str text = STR_INIT;
+
+	requests_add_json(&text, requests);
+	return json_loads(str_text(&text), 0, NULL);
 }
 
 static json_t *as_json(const struct strv *entries)
@@ -206,24 +238,29 @@ int granting_show(struct invocation *inv, struct err **e)
 	_cleanup_enter_ struct enter in = {.kind = NULL};
 	_cleanup_strv_ struct strv here = STRV_INIT;
 	_cleanup_strv_ struct strv always = STRV_INIT;
+	_cleanup_requests_ struct requests requests = {0};
 	_cleanup_str_ struct str s = STR_INIT;
 	int r = o->always ? 0 : enter_repository(&o->box, &in, e);
 
 	if (r == 0 && in.slot)
 		r = grants_list(GRANTS_REPOSITORY, in.slot, &here, e);
+	if (r == 0 && in.slot)
+		r = grants_requests(in.slot, &requests, e);
 	if (r == 0)
 		r = grants_list(GRANTS_ALWAYS, NULL, &always, e);
 	if (r < 0)
 		return r;
 	if (inv->global.json) {
-		_cleanup_json_ json_t *j = json_pack("{s:s, s:o, s:o}", "schema", "igloo.grants/1", "repository",
-						     as_json(&here), "always", as_json(&always));
+		_cleanup_json_ json_t *j = json_pack("{s:s, s:o, s:o, s:o}", "schema", "igloo.grants/1", "repository",
+						     as_json(&here), "always", as_json(&always), "requests",
+						     requests_json(&requests));
 
 		json_add_sorted(&s, j);
 		str_addc(&s, '\n');
 	} else {
 		add_lines(&s, "repository", &here);
 		add_lines(&s, "always", &always);
+		add_requests(&s, &requests);
 		if (s.len == 0)
 			log_note("nothing is allowed: boxes have no network; igloo allow HOST");
 	}

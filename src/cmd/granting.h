@@ -9,6 +9,7 @@ struct granting_options {
 	const char *to_box;
 	bool always;
 	bool ls;
+	bool requests; /* deny: those of the flake */
 };
 
 /* Which list; the slot is opened unless --always or --box says that no repository matters. */
@@ -17,6 +18,8 @@ extern const struct opt granting_scope_opts[];
 
 /* Adds (`add`) or removes the entries inv->argv, and makes running boxes read their grants again. */
 int granting_change(struct invocation *inv, bool add, struct err **e);
+/* Forgets what was granted of the flake's requests. */
+int granting_forget(struct invocation *inv, struct err **e);
 /* Prints what is granted. */
 int granting_show(struct invocation *inv, struct err **e);
 

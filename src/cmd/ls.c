@@ -1,6 +1,7 @@
 /* igloo ls: the boxes there are. */
 #include "box/box.h"
 #include "cmd/cmd.h"
+#include "cmd/portsview.h"
 #include "cmd/report.h"
 #include "cmd/table.h"
 #include "fmt/json.h"
@@ -64,6 +65,18 @@ static void add_status(struct table *t, const struct box_info *box)
 		table_add(t, "killed");
 }
 
+static void add_ports(struct table *t, const struct box_info *box)
+{
+	_cleanup_json_ json_t *ports = portsview_of(box);
+	_cleanup_str_ struct str text = STR_INIT;
+
+	for (size_t i = 0; i < json_array_size(ports); i++) {
+		str_adds(&text, i > 0 ? ", " : "");
+		portsview_add(json_array_get(ports, i), &text);
+	}
+	table_add(t, str_text(&text));
+}
+
 static void add_text(struct str *s, const struct box_info *list, size_t n, bool all)
 {
 	static const struct table_column columns[] = {
@@ -71,6 +84,7 @@ static void add_text(struct str *s, const struct box_info *list, size_t n, bool 
 		{.title = "KIND"},
 		{.title = "STATUS"},
 		{.title = "STARTED"},
+		{.title = "PORTS", .least = 8},
 		{.title = "SLOT", .least = 8},
 		{.title = "WORKSPACE", .least = 12, .keeps_end = true},
 		{.title = "COMMAND", .least = 10},
@@ -87,6 +101,7 @@ static void add_text(struct str *s, const struct box_info *list, size_t n, bool 
 		table_add(&t, list[i].kind ? list[i].kind : "");
 		add_status(&t, &list[i]);
 		table_addf(&t, "%s%s", ago, *ago >= '0' && *ago <= '9' ? " ago" : "");
+		add_ports(&t, &list[i]);
 		table_add(&t, list[i].slot ? list[i].slot : "");
 		table_add(&t, list[i].workspace ? list[i].workspace : "");
 		table_add(&t, list[i].command ? list[i].command : "");

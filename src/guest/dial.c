@@ -1,5 +1,7 @@
 /* Connections to a port of the box's loopback, made here so that they belong to the box's network and to nothing else.
- * The kernel's own limit of SYNs is their time limit. */
+ *
+ * A server whose queue of connections is full does not answer at all; the kernel would ask again after 1, 3, 7 seconds,
+ * and the server have nothing to do meanwhile. It is the same machine, so it is asked again after milliseconds. */
 #include "guest/guest.h"
 
 #include <errno.h>
@@ -9,8 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* After 1, 2, 4 and 8 seconds: 15 in all. */
-enum { SYN_RETRIES = 3 };
+enum { GIVE_UP_MS = 15000, AGAIN_MIN_MS = 10, AGAIN_MAX_MS = 250 };
 
 /* A server of IPv4 is tried first, then one of IPv6. Returns the socket or -errno. */
 static int begin(uint16_t port, bool v6)
@@ -20,11 +21,9 @@ static int begin(uint16_t port, bool v6)
 		.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
 	const struct sockaddr *address = v6 ? (const struct sockaddr *)&to6 : (const struct sockaddr *)&to;
 	_cleanup_close_ int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	const int retries = SYN_RETRIES;
 	const int on = 1;
 
-	if (fd < 0 || setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &retries, sizeof(retries)) < 0 ||
-	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
+	if (fd < 0 || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
 		return -errno;
 	if (connect(fd, address, v6 ? sizeof(to6) : sizeof(to)) < 0 && errno != EINPROGRESS)
 		return -errno;
@@ -87,10 +86,51 @@ int dial_start(struct guest *g, uint32_t stream, uint16_t port)
 		return 0;
 	}
 	d = &g->dials[g->n_dials++];
-	*d = (struct dial){.stream = stream, .port = port, .fd = begin(port, false)};
+	*d = (struct dial){.stream = stream, .port = port, .begun = guest_now_ms()};
+	d->again = d->begun + AGAIN_MIN_MS;
+	d->fd = begin(port, false);
 	if (d->fd < 0)
 		failed(g, g->n_dials - 1, -d->fd);
 	return 0;
+}
+
+int64_t dial_next_time(const struct guest *g)
+{
+	int64_t at = 0;
+
+	for (size_t i = 0; i < g->n_dials; i++)
+		if (at == 0 || g->dials[i].again < at)
+			at = g->dials[i].again;
+	return at;
+}
+
+void dial_again(struct guest *g)
+{
+	int64_t now = g->n_dials > 0 ? guest_now_ms() : 0;
+
+	for (size_t i = g->n_dials; i-- > 0;) {
+		struct dial *d = &g->dials[i];
+		int64_t pause = (now - d->begun) / 4;
+		struct sockaddr_storage peer;
+		socklen_t n = sizeof(peer);
+
+		if (now < d->again)
+			continue;
+		if (getpeername(d->fd, (struct sockaddr *)&peer, &n) == 0) {
+			dial_resolve(g, i);
+			continue;
+		}
+		if (now - d->begun >= GIVE_UP_MS) {
+			guest_send_err(g, d->stream, ETIMEDOUT, MSG_STAGE_DIAL);
+			remove_dial(g, i);
+			continue;
+		}
+		d->again = now + (pause < AGAIN_MIN_MS ? AGAIN_MIN_MS : pause > AGAIN_MAX_MS ? AGAIN_MAX_MS : pause);
+		(void)close_fd(d->fd);
+		d->fd = begin(d->port, d->v6);
+		if (d->fd < 0)
+			failed(g, i, -d->fd);
+	}
 }
 
 void dial_resolve(struct guest *g, size_t at)

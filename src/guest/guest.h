@@ -41,7 +41,9 @@ struct dial {
 	uint32_t stream;
 	int fd;
 	uint16_t port;
-	bool v6; /* the second try: ::1 */
+	bool v6;       /* the second try: ::1 */
+	int64_t begun; /* ms, CLOCK_MONOTONIC */
+	int64_t again; /* when it is tried once more */
 };
 
 struct guest {
@@ -63,6 +65,8 @@ struct guest {
 /* Queues a frame; sets g->broken when that fails. A master >= 0 goes along and is no longer the caller's. */
 void guest_send(struct guest *g, uint32_t stream, enum frame_type type, const void *payload, size_t n, int master);
 void guest_send_err(struct guest *g, uint32_t stream, int errnum, enum msg_stage stage);
+/* CLOCK_MONOTONIC */
+int64_t guest_now_ms(void);
 /* Kills every process of the box but the guest itself. */
 void guest_kill_all(int signo);
 
@@ -86,6 +90,10 @@ enum reaped {
 int dial_start(struct guest *g, uint32_t stream, uint16_t port);
 /* The socket of dials[at] had an event. It may then be another one, or none. */
 void dial_resolve(struct guest *g, size_t at);
+/* Tries those again that had no answer for a while, and gives up those that had none for too long. */
+void dial_again(struct guest *g);
+/* When that is next, 0 for never. */
+int64_t dial_next_time(const struct guest *g);
 bool dial_has(const struct guest *g, uint32_t stream);
 
 #endif

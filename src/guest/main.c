@@ -103,7 +103,7 @@ static void ATTR_NORETURN protocol_error(struct guest *g)
 	leave(EXIT_BROKEN);
 }
 
-static int64_t now_ms(void)
+int64_t guest_now_ms(void)
 {
 	struct timespec ts;
 
@@ -113,7 +113,7 @@ static int64_t now_ms(void)
 
 static void on_shutdown(struct guest *g, uint32_t grace_ms)
 {
-	int64_t at = now_ms() + grace_ms + 1; /* the clock is cut to whole ms; grace is not to be shorter */
+	int64_t at = guest_now_ms() + grace_ms + 1; /* the clock is cut to whole ms; grace is not to be shorter */
 
 	if (!g->shutdown || at < g->kill_at)
 		g->kill_at = at;
@@ -184,7 +184,7 @@ static void handle_children(struct guest *g)
 {
 	enum reaped r;
 
-	if (g->kill_at > 0 && now_ms() >= g->kill_at) {
+	if (g->kill_at > 0 && guest_now_ms() >= g->kill_at) {
 		guest_kill_all(SIGKILL);
 		g->kill_at = 0;
 	}
@@ -200,13 +200,22 @@ static void handle_children(struct guest *g)
 	}
 }
 
+/* When something is to be done that nobody tells; 0: never. */
+static int64_t next_time(const struct guest *g)
+{
+	int64_t dial = dial_next_time(g);
+
+	return g->kill_at > 0 && (dial == 0 || g->kill_at < dial) ? g->kill_at : dial;
+}
+
 static void wait_for_something(struct guest *g, bool receive)
 {
 	struct pollfd p[1 + STARTING_MAX + DIALS_MAX] = {{.fd = g->link.fd}};
 	uint32_t streams[1 + STARTING_MAX];
 	struct timespec timeout = {0};
 	nfds_t n = 1, n_commands;
-	int64_t left = child_ended ? 0 : g->kill_at - now_ms();
+	int64_t at = child_ended ? guest_now_ms() : next_time(g);
+	int64_t left = at - guest_now_ms();
 	sigset_t mask;
 
 	p[0].events = (short)((receive ? POLLIN : 0) | (link_pending(&g->link) ? POLLOUT : 0));
@@ -223,7 +232,7 @@ static void wait_for_something(struct guest *g, bool receive)
 		timeout = (struct timespec){.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
 	(void)sigfillset(&mask);
 	(void)sigdelset(&mask, SIGCHLD);
-	if (ppoll(p, n, g->kill_at > 0 || child_ended ? &timeout : NULL, &mask) <= 0)
+	if (ppoll(p, n, at > 0 ? &timeout : NULL, &mask) <= 0)
 		return;
 	/* From the last, because the last takes the place of one that is removed. */
 	for (nfds_t i = n; i-- > n_commands;)
@@ -248,6 +257,7 @@ static void ATTR_NORETURN loop(struct guest *g)
 		bool receive = handle_frames(g);
 
 		handle_children(g);
+		dial_again(g);
 		if (g->broken || link_flush(&g->link) < 0)
 			leave(EXIT_BROKEN);
 		wait_for_something(g, receive);

@@ -104,7 +104,8 @@ int engine_set_policy(int control, const struct strv *policy, struct err **e)
 	in = fds[0];
 	out = fds[1];
 	r = send_policy(control, policy, out);
-	out = close_fd(out);
+	/* Else the end of the engine would not be seen. */
+	(void)close_fd(take_fd(&out));
 	if (r < 0)
 		return err_errno(e, -r, "network: cannot tell the gateway its new policy");
 	p = (struct pollfd){.fd = in, .events = POLLIN};

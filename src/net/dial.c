@@ -74,7 +74,7 @@ static void on_resolved(void *arg, int result, const struct address *addresses, 
 						  : "the host's name servers fail");
 		return;
 	}
-	for (size_t i = 0; i < n && d->n < DIAL_ADDRESSES_MAX; i++) {
+	for (size_t i = 0; addresses && i < n && d->n < DIAL_ADDRESSES_MAX; i++) {
 		if (dial_allowed(c->g, &addresses[i], c->port))
 			d->addresses[d->n++] = addresses[i];
 		else if (!refused)

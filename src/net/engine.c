@@ -116,7 +116,7 @@ static int make_tables(struct engine *g, struct err **e)
 	g->max = (limit.rlim_cur - FDS_RESERVED) / 2;
 	if (g->max > ENGINE_CONNECTIONS_MAX)
 		g->max = ENGINE_CONNECTIONS_MAX;
-	g->relays = xcalloc(g->max, sizeof(*g->relays));
+	g->relays = xcalloc(g->max, sizeof(struct relay *));
 	g->free_index = xcalloc(g->max, sizeof(*g->free_index));
 	for (size_t i = 0; i < g->max; i++)
 		g->free_index[g->n_free++] = (uint32_t)(g->max - 1 - i);

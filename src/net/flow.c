@@ -21,7 +21,7 @@ void flow_keep(struct flow *f, const uint8_t *bytes, size_t n)
 
 	if (n == 0)
 		return;
-	if (f->chunk_at > 0)
+	if (f->chunk && f->chunk_at > 0)
 		memmove(f->chunk, f->chunk + f->chunk_at, have);
 	f->chunk = xrealloc_array(f->chunk, have + n, 1);
 	memcpy(f->chunk + have, bytes, n);

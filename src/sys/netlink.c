@@ -125,7 +125,7 @@ static int receive(struct netlink *n, void *ret, size_t size)
 		struct nlmsghdr head;
 		char bytes[ANSWER_MAX];
 	} answer;
-	struct sockaddr_nl from;
+	struct sockaddr_nl from = {0};
 	socklen_t from_len = sizeof(from);
 	ssize_t k = recvfrom(n->fd, &answer, sizeof(answer), 0, (struct sockaddr *)&from, &from_len);
 

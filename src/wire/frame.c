@@ -12,13 +12,20 @@ static const struct {
 	bool connection; /* stream 0 is right */
 	bool command;    /* any other stream is right */
 } types[] = {
-	[FRAME_HELLO] = {24, 24, 0, true, false},  [FRAME_EXEC] = {1, FRAME_PAYLOAD_MAX, FRAME_MORE, false, true},
-	[FRAME_STARTED] = {4, 4, 0, false, true},  [FRAME_EXIT] = {8, 8, 0, false, true},
-	[FRAME_ERR] = {8, 8, 0, true, true},       [FRAME_SIGNAL] = {4, 4, 0, false, true},
-	[FRAME_SHUTDOWN] = {4, 4, 0, true, false}, [FRAME_PING] = {8, 8, 0, true, false},
-	[FRAME_PONG] = {8, 8, 0, true, false},     [FRAME_RESIZE] = {4, 4, 0, true, false},
-	[FRAME_ATTACH] = {4, 4, 0, false, true},   [FRAME_GRANT] = {1, 512, 0, true, false},
-	[FRAME_DIAL] = {2, 2, 0, false, true},     [FRAME_DIALED] = {2, 2, 0, false, true},
+	[FRAME_HELLO] = {24, 24, 0, true, false},
+	[FRAME_EXEC] = {1, FRAME_PAYLOAD_MAX, FRAME_MORE, false, true},
+	[FRAME_STARTED] = {4, 4, 0, false, true},
+	[FRAME_EXIT] = {8, 8, 0, false, true},
+	[FRAME_ERR] = {8, 8, 0, true, true},
+	[FRAME_SIGNAL] = {4, 4, 0, false, true},
+	[FRAME_SHUTDOWN] = {4, 4, 0, true, false},
+	[FRAME_PING] = {8, 8, 0, true, false},
+	[FRAME_PONG] = {8, 8, 0, true, false},
+	[FRAME_RESIZE] = {4, 4, 0, true, false},
+	[FRAME_ATTACH] = {4, 4, 0, false, true},
+	[FRAME_GRANT] = {1, 512, 0, true, false},
+	[FRAME_DIAL] = {2, 2, 0, false, true},
+	[FRAME_DIALED] = {2, 2, 0, false, true},
 	[FRAME_PORTS] = {1, FRAME_PORTS_ANSWER_MAX, 0, true, false},
 };
 

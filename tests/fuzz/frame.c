@@ -27,6 +27,7 @@ static int handle(struct exec_parts *parts, const struct frame *f)
 	struct msg_exit end;
 	struct msg_err err;
 	struct exec x;
+	uint16_t port;
 	int r, v;
 
 	switch (f->type) {
@@ -37,6 +38,9 @@ static int handle(struct exec_parts *parts, const struct frame *f)
 			exec_release(&x);
 		}
 		return r;
+	case FRAME_DIAL:
+	case FRAME_DIALED:
+		return msg_get_port(f, &port);
 	case FRAME_HELLO:
 		return msg_get_hello(f, &hello);
 	case FRAME_EXIT:

@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t sum = htole64(record_checksum(data + 32, size - 32));
 	copy = xmalloc(size);
 	memcpy(copy, data, size);
-	memcpy(copy, "IGLOOENV\1\0\0\0\6\0\0", 16);
+	memcpy(copy, "IGLOOENV\2\0\0\0\7\0\0", 16);
 	memcpy(copy + 16, &n, 8);
 	memcpy(copy + 24, &sum, 8);
 	decode(copy, size);

@@ -109,7 +109,9 @@ def remove(path):
 
 
 def e2e_files(names=()):
-    found = [p for p in files("tests/e2e/*.sh", "tests/e2e/*.py") if not p.endswith(("/lib.sh", "/lib.py"))]
+    # git's * matches folders too: what lies in them belongs to a test.
+    found = [p for p in files("tests/e2e/*.sh", "tests/e2e/*.py")
+             if os.path.dirname(p) == "tests/e2e" and not p.endswith(("/lib.sh", "/lib.py"))]
     wanted = {os.path.basename(name) for name in names}
     unknown = wanted - {os.path.basename(p) for p in found}
     if unknown:

@@ -1,6 +1,7 @@
 /* The guest, as PID 1 of a PID namespace: what it promises in wire/frame.h and guest/main.c. */
 #include "guest_box.h"
 
+#include <netinet/in.h>
 #include <sys/stat.h>
 
 static int compare(const void *a, const void *b)
@@ -433,6 +434,97 @@ TEST(a_host_that_does_not_read)
 	}
 	CHECK(r == -EPIPE || r == -ECONNRESET);
 	CHECK_STR(slurp(fd, false), "");
+	CHECK(box_wait() == 1);
+}
+
+/* A listener on the loopback, which this guest shares with the test; *ret_port is any free one. */
+static int listener(int family, int backlog, uint16_t *ret_port)
+{
+	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	struct sockaddr *a = family == AF_INET6 ? (struct sockaddr *)&a6 : (struct sockaddr *)&a4;
+	socklen_t n = family == AF_INET6 ? sizeof(a6) : sizeof(a4);
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, a, n) < 0 || listen(fd, backlog) < 0 || getsockname(fd, a, &n) < 0)
+		return close_fd(fd);
+	*ret_port = ntohs(family == AF_INET6 ? a6.sin6_port : a4.sin_port);
+	return fd;
+}
+
+static void dial(uint32_t stream, uint16_t port)
+{
+	uint8_t p[2];
+
+	frame_put16(p, port);
+	CHECK(link_send(&box.link, stream, FRAME_DIAL, 0, p, sizeof(p), NULL, 0) == 0);
+}
+
+static void dials(int family)
+{
+	uint16_t port = 0;
+	int l = listener(family, 16, &port);
+	int fd;
+	char c = 'a';
+
+	if (l < 0) {
+		printf("# no address family %d here\n", family);
+		return;
+	}
+	dial(1, port);
+	PUMP_UNTIL(box.s[1].over);
+	CHECK(box.s[1].err.stage == 0 && box.s[1].master >= 0);
+	fd = accept4(l, NULL, NULL, SOCK_CLOEXEC);
+	CHECK(fd >= 0 && write(box.s[1].master, "x", 1) == 1 && read(fd, &c, 1) == 1 && c == 'x');
+	CHECK(fcntl(box.s[1].master, F_GETFL) & O_NONBLOCK);
+	(void)close(fd);
+	(void)close(l);
+	box.s[1].master = close_fd(box.s[1].master);
+	box.s[1] = (struct stream){.master = -1};
+	/* The number is free again, and nobody is there. */
+	dial(1, port);
+	CHECK(end_of(1) == -ECONNREFUSED && box.s[1].err.stage == MSG_STAGE_DIAL);
+	box.s[1] = (struct stream){.master = -1};
+}
+
+TEST(dials)
+{
+	box_open();
+	dials(AF_INET);
+	dials(AF_INET6);
+	exec_with(2, 0, SH("exit 3"), NULL);
+	CHECK(end_of(2) == 3);
+}
+
+/* A server that does not accept: what waits is bounded, and nothing else waits for it. */
+TEST(dials_that_wait)
+{
+	uint16_t port = 0;
+	int l = listener(AF_INET, 0, &port);
+	int refused = 0;
+
+	CHECK(l >= 0);
+	box_open();
+	for (uint32_t s = 1; s <= 80; s++)
+		dial(s, port);
+	exec_with(100, 0, SH("exit 4"), NULL);
+	CHECK(end_of(100) == 4);
+	for (uint32_t s = 1; s <= 80; s++)
+		refused += box.s[s].err.stage == MSG_STAGE_DIAL && box.s[s].err.errnum == EAGAIN;
+	CHECK(refused > 0 && refused <= 80 - 64);
+	/* They end with the box. */
+	send_number(0, FRAME_SHUTDOWN, 1000);
+	PUMP_UNTIL(box.gone);
+	CHECK(box_wait() == 0);
+	(void)close(l);
+}
+
+TEST(dials_that_are_wrong)
+{
+	box_open();
+	dial(1, 0);
+	while (!box.gone)
+		pump(100);
 	CHECK(box_wait() == 1);
 }
 

@@ -133,6 +133,9 @@ static int on_frame(const struct frame *f)
 	case FRAME_ERR:
 		s->over = true;
 		return s->pid ? -EPROTO : msg_get_err(f, &s->err);
+	case FRAME_DIALED:
+		s->over = true;
+		return link_take_fds(&box.link, &s->master, 1);
 	case FRAME_PONG:
 		box.pongs++;
 		return 0;

@@ -38,6 +38,7 @@ static struct env_record sample(void)
 		.env_path = "/nix/store/00000000000000000000000000000000-X-env",
 		.bash = "/nix/store/00000000000000000000000000000000-bash/bin/bash",
 		.script = "x='1\n2'\n",
+		.requests = "{\"allow\":[\"github.com\"]}",
 		.env = env,
 		.n_env = 3,
 		.functions = functions,
@@ -164,6 +165,7 @@ TEST(json)
 	CHECK(strstr(s.p, "\"key\":\"0102ff00"));
 	CHECK(strstr(s.p, "\"C\":\"x=y\\n\xef\xbf\xbd\""));
 	CHECK(strstr(s.p, "\"bashInteractive\":null"));
+	CHECK(strstr(s.p, "\"requests\":{\"allow\":[\"github.com\"]}"));
 	CHECK(strstr(s.p, "\"closure\":[{\"host\":true,\"path\":\"/nix/store/00000000000000000000000000000000-a\"},"));
 }
 

@@ -319,8 +319,9 @@ void setup_through_view(const struct setup *s)
 	pid_t pid;
 	int r;
 
-	/* Groups such as docker's would follow the box to whatever is shared with it; only root can shed them. */
-	if (geteuid() == 0 && setgroups(0, NULL) < 0) {
+	/* Groups such as docker's would follow the box to whatever is shared with it; only root can shed them, and not
+	 * one that is root of a user namespace which an ordinary user made (EPERM). */
+	if (geteuid() == 0 && setgroups(0, NULL) < 0 && errno != EPERM) {
 		(void)err_errno(&e, errno, "cannot drop supplementary groups");
 		childreport_fail(s->report, e);
 	}
