@@ -7,6 +7,7 @@ JSON line for each program to run and answers with one.
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -60,7 +61,8 @@ def spawn(argv, env, log, stdout=None):
         out = (os.POSIX_SPAWN_DUP2, stdout, 1)
     actions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), out,
                (os.POSIX_SPAWN_OPEN, 2, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)]
-    return os.posix_spawn(argv[0], argv, env, file_actions=actions)
+    # Python ignores SIGPIPE, which programs inherit; pasta does not start then.
+    return os.posix_spawn(argv[0], argv, env, file_actions=actions, setsigdef=[signal.SIGPIPE])
 
 
 def time_once(argv, env, log):

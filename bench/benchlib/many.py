@@ -168,7 +168,7 @@ def memory(bench, peers, rounds):
             total = sum(pss_ for role in weights.values() for _, pss_ in role) / count
             keeper = max((rss for rss, _ in weights["keeper"]), default=0)
             if name == "igloo":
-                supervisors.append(max(top, keeper))
+                supervisors.append(top)
                 pss[count] = total
             lines.append([name, str(count), f"{taken * 1e3:.0f}", str(top),
                           str(max(p for _, p in weights["supervisor"])), str(keeper) if keeper else "-",
@@ -176,7 +176,7 @@ def memory(bench, peers, rounds):
             time.sleep(1)
     row.tables.append(lines)
     if supervisors:
-        row.bar("resident memory of the largest supervisor or keeper, MiB", max(supervisors) / 1024, 3)
+        row.bar("resident memory of the largest supervisor, MiB", max(supervisors) / 1024, 3)
     for count in COUNTS[1:]:
         if count in pss and 1 in pss:
             row.bar(f"memory each of {count} boxes / one box", pss[count] / pss[1], 1)

@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 
-from . import machine
+from . import machine, store
 from .clock import Failed, Subject, Worker
 from .fixtures import call
 
 # Debian packages, by the program that shows that they are there. socat and ripgrep: srt does not start without.
 APT = {"bwrap": "bubblewrap", "crun": "crun", "firejail": "firejail", "socat": "socat", "rg": "ripgrep",
-       "node": "nodejs", "npm": "npm", "nix": "nix-bin", "git": "git"}
+       "node": "nodejs", "npm": "npm", "nix": "nix-bin", "git": "git", "pasta": "passt", "slirp4netns": "slirp4netns",
+       "iperf3": "iperf3", "musl-gcc": "musl-tools", "ip": "iproute2"}
 NPM = {"srt": "@anthropic-ai/sandbox-runtime", "codex": "@openai/codex"}
 # With its default features and its lock file nono does not build from the registry (0.81).
 CARGO = {"ai-jail": ["--locked", "ai-jail"], "nono": ["--no-default-features", "nono-cli"]}
@@ -30,7 +31,7 @@ class Peers:
         wanted = [package for name, package in APT.items() if not self.find(name)]
         if wanted and machine.find("apt-get"):
             self.say(f"installing {' '.join(wanted)}")
-            self.attempt(wanted, ["apt-get", "install", "-qy", "--no-install-recommends", *wanted])
+            self.attempt(wanted, [*store.sudo(), "apt-get", "install", "-qy", "--no-install-recommends", *wanted])
         for name, package in NPM.items():
             if not self.find(name) and machine.find("npm"):
                 self.say(f"installing {package} in {self.cache}")
@@ -55,7 +56,7 @@ class Peers:
 
     def versions(self):
         found = {}
-        for name in ("bwrap", "crun", "firejail", "srt", "codex", "ai-jail", "nono", "nix"):
+        for name in ("bwrap", "crun", "firejail", "srt", "codex", "ai-jail", "nono", "pasta", "slirp4netns", "nix"):
             program = self.find(name)
             if program:
                 found[name] = machine.version(program) or "version unknown"
