@@ -51,20 +51,6 @@ static void replace(struct strv *to, struct strv *from)
 	*from = (struct strv)STRV_INIT;
 }
 
-/* The engine is confined and cannot load what names in other scripts need: it gets entries in their normal form. */
-static int normalise(const struct strv *from, struct strv *to, struct err **e)
-{
-	for (size_t i = 0; i < from->n; i++) {
-		_cleanup_str_ struct str entry = STR_INIT;
-		int r = policy_entry_normalise(from->v[i], &entry, e);
-
-		if (r < 0)
-			return r;
-		strv_add(to, str_text(&entry));
-	}
-	return 0;
-}
-
 /* own and the grants, each checked. */
 static int effective(const struct boxnet *n, struct strv *ret, struct err **e)
 {
@@ -89,7 +75,8 @@ int boxnet_new(struct box_spec *spec, const struct slot *slot, struct boxnet **r
 	n->spec = spec;
 	n->control = -1;
 	n->sockets.dns_udp = n->sockets.dns_tcp = -1;
-	r = normalise(&spec->allow, &n->own, e);
+	/* The engine is confined and cannot load what names in other scripts need: it gets their normal form. */
+	r = policy_normalise_all(&spec->allow, &n->own, e);
 	if (r == 0)
 		r = effective(n, &all, e);
 	if (r < 0) {

@@ -153,16 +153,11 @@ static int write_file(int dir, enum grants_scope scope, const struct slot *slot,
 
 static int normalise(const struct strv *from, struct strv *to, struct err **e)
 {
-	for (size_t i = 0; i < from->n; i++) {
-		_cleanup_str_ struct str entry = STR_INIT;
-		int r = policy_entry_normalise(from->v[i], &entry, e);
+	int r = policy_normalise_all(from, to, e);
 
-		if (r < 0)
-			return r;
-		strv_add(to, str_text(&entry));
-	}
-	strv_sort_unique(to);
-	return 0;
+	if (r == 0)
+		strv_sort_unique(to);
+	return r;
 }
 
 /* Both are sorted, no two equal. */

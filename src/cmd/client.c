@@ -67,6 +67,32 @@ int client_send_number(struct link *l, uint32_t stream, enum frame_type type, ui
 	return link_send(l, stream, type, 0, payload, sizeof(payload), NULL, 0);
 }
 
+int client_answer(struct link *l, enum frame_type type, int timeout_ms, struct frame *ret)
+{
+	int64_t end = client_now_ms() + timeout_ms;
+
+	for (;;) {
+		struct pollfd p = {.fd = l->fd, .events = POLLIN};
+		int64_t left = end - client_now_ms();
+		int r;
+
+		if (left <= 0 || (poll(&p, 1, (int)left) < 0 && errno != EINTR))
+			return -ETIMEDOUT;
+		if (!p.revents)
+			continue;
+		r = link_receive(l);
+		if (r == -EAGAIN || r == -EINTR)
+			continue;
+		if (r <= 0)
+			return r < 0 ? r : -EPIPE;
+		while ((r = link_next(l, false, ret)) > 0)
+			if (ret->type == type && ret->stream == 0)
+				return 0;
+		if (r < 0)
+			return r;
+	}
+}
+
 bool client_ends(struct link *l, int timeout_ms)
 {
 	int64_t end = client_now_ms() + timeout_ms;

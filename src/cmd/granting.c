@@ -45,40 +45,12 @@ const struct opt granting_scope_opts[] = {
 
 /* --- telling boxes ------------------------------------------------------------------------------------------------ */
 
-static int answer(struct link *l, uint32_t *ret_errnum)
-{
-	int64_t end = client_now_ms() + ANSWER_MS;
-	struct frame f;
-
-	for (;;) {
-		struct pollfd p = {.fd = l->fd, .events = POLLIN};
-		int64_t left = end - client_now_ms();
-		int r;
-
-		if (left <= 0 || (poll(&p, 1, (int)left) < 0 && errno != EINTR))
-			return -ETIMEDOUT;
-		if (!p.revents)
-			continue;
-		r = link_receive(l);
-		if (r == -EAGAIN || r == -EINTR)
-			continue;
-		if (r <= 0)
-			return r < 0 ? r : -EPIPE;
-		r = link_next(l, false, &f);
-		if (r < 0)
-			return r;
-		if (r == 0 || f.type != FRAME_ERR || f.stream != 0)
-			continue;
-		*ret_errnum = frame_get32(f.payload); /* 0: done, which no other ERR says */
-		return 0;
-	}
-}
-
 static int tell(const char *name, char op, const char *entry, struct err **e)
 {
 	_cleanup_client_ struct link *l = NULL;
 	_cleanup_free_ char *payload = xasprintf("%c%s", op, entry);
-	uint32_t errnum = 0;
+	struct frame f = {0};
+	uint32_t errnum;
 	int r = client_open(name, &l, e);
 
 	if (r < 0)
@@ -87,9 +59,10 @@ static int tell(const char *name, char op, const char *entry, struct err **e)
 	if (r == 0)
 		r = link_drain(l, ANSWER_MS);
 	if (r == 0)
-		r = answer(l, &errnum);
+		r = client_answer(l, FRAME_ERR, ANSWER_MS, &f);
 	if (r < 0)
 		return err_errno(e, -r, "box '%s' does not answer", name);
+	errnum = frame_get32(f.payload); /* 0: done, which no other ERR says */
 	if (errnum == ENETDOWN) {
 		(void)err_set(e, ENETDOWN, "box '%s' was started without a network", name);
 		return err_hint(e, "start it again without --offline");

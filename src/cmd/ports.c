@@ -12,34 +12,8 @@
 
 enum { ANSWER_MS = 5000 };
 
-static int wait_answer(struct link *l, struct frame *ret)
-{
-	int64_t end = client_now_ms() + ANSWER_MS;
-
-	for (;;) {
-		struct pollfd p = {.fd = l->fd, .events = POLLIN};
-		int64_t left = end - client_now_ms();
-		int r;
-
-		if (left <= 0 || (poll(&p, 1, (int)left) < 0 && errno != EINTR))
-			return -ETIMEDOUT;
-		if (!p.revents)
-			continue;
-		r = link_receive(l);
-		if (r == -EAGAIN || r == -EINTR)
-			continue;
-		if (r <= 0)
-			return r < 0 ? r : -EPIPE;
-		r = link_next(l, false, ret);
-		if (r < 0)
-			return r;
-		if (r > 0 && ret->type == FRAME_PORTS && ret->len > 4)
-			return 0;
-	}
-}
-
 /* The supervisor's own error: errno, message, hint. */
-static int read_answer(const struct frame *f, struct err **e)
+static int read_error(const struct frame *f, struct err **e)
 {
 	_cleanup_free_ char *text = xstrndup((const char *)f->payload + 4, f->len - 4);
 	size_t n = strlen(text);
@@ -57,6 +31,13 @@ static int read_answer(const struct frame *f, struct err **e)
 	return -err_number(*e);
 }
 
+static int read_answer(const struct frame *f, struct err **e)
+{
+	if (f->len < 5)
+		return err_set(e, EPROTO, "the box's supervisor answers with what is no answer");
+	return read_error(f, e);
+}
+
 static int change(const char *box, char op, const char *spec, struct err **e)
 {
 	_cleanup_client_ struct link *l = NULL;
@@ -70,7 +51,7 @@ static int change(const char *box, char op, const char *spec, struct err **e)
 	if (r == 0)
 		r = link_drain(l, ANSWER_MS);
 	if (r == 0)
-		r = wait_answer(l, &f);
+		r = client_answer(l, FRAME_PORTS, ANSWER_MS, &f);
 	return r < 0 ? err_errno(e, -r, "box '%s' does not answer", box) : read_answer(&f, e);
 }
 

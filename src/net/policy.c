@@ -282,6 +282,19 @@ int policy_add_all(struct policy *p, const struct strv *entries, struct err **e)
 	return 0;
 }
 
+int policy_normalise_all(const struct strv *entries, struct strv *to, struct err **e)
+{
+	for (size_t i = 0; i < entries->n; i++) {
+		_cleanup_str_ struct str entry = STR_INIT;
+		int r = policy_entry_normalise(entries->v[i], &entry, e);
+
+		if (r < 0)
+			return r;
+		strv_add(to, str_text(&entry));
+	}
+	return 0;
+}
+
 bool policy_is_empty(const struct policy *p)
 {
 	return p->n_names == 0 && p->n_nets == 0 && !p->all;

@@ -52,6 +52,8 @@ int policy_add_all(struct policy *p, const struct strv *entries, struct err **e)
 /* Adds the normal form of one entry to *ret, for comparing and storing grants. The shape stays: "example.org:80" is not
  * merged with another port, "example.org" gets none. */
 int policy_entry_normalise(const char *entry, struct str *ret, struct err **e);
+/* Adds the normal form of each of `entries`. */
+int policy_normalise_all(const struct strv *entries, struct strv *to, struct err **e);
 
 bool policy_is_empty(const struct policy *p);
 /* May a box learn an address for this name (in hostname.h's form), for some port? */
