@@ -52,7 +52,6 @@ enum box_workspace_mode {
 
 enum box_network {
 	BOX_NET_NONE, /* a loopback of its own and nothing else */
-	BOX_NET_HOST, /* the host's; only while an environment is resolved */
 	BOX_NET_GATE, /* ends in a gateway namespace; net/engine.h */
 };
 

@@ -22,8 +22,7 @@ static const char *mode_name(const struct box_spec *spec)
 
 static const char *network_name(const struct box_spec *spec)
 {
-	static const char *const names[] = {
-		[BOX_NET_NONE] = "none", [BOX_NET_HOST] = "host", [BOX_NET_GATE] = "gateway"};
+	static const char *const names[] = {[BOX_NET_NONE] = "none", [BOX_NET_GATE] = "gateway"};
 
 	return names[spec->network];
 }

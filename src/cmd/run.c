@@ -45,7 +45,8 @@ const struct cmd cmd_run = {
 		 "and its shellHook in effect, and with the terminal, signals and exit status passed through.\n\n"
 		 "The box sees the workspace, the store paths of its environment and a home of its own; not the user's "
 		 "home, "
-		 "not the host's processes, not the network. It is gone when the command ends.\n\n"
+		 "not the host's processes, and of the network what was allowed by name. It is gone when the command "
+		 "ends.\n\n"
 		 "Exit status: the command's own; if a signal killed it, igloo dies of the same signal. 124 when "
 		 "--timeout "
 		 "ended it, 125 when igloo failed, 126 when the command cannot be executed, 127 when it was not found.",

@@ -9,7 +9,7 @@
  *
  *   - kill(0) reaches every process of the caller's process group, past pid namespaces; a command in the foreground
  *     of the user's terminal is in igloo's group, with the rest of the pipeline and, without job control, the script.
- *   - abstract sockets belong to a network namespace; a box that evaluates may be in the host's.
+ *   - abstract sockets belong to a network namespace; this is a second wall before the host's.
  *
  * By Landlock's scopes: landlock(7), ABI 6, Linux 6.12. Needs no_new_privs. Returns 1, 0 on a kernel without
  * them, or -errno. */

@@ -402,13 +402,6 @@ static int fill_etc_box(const struct box_spec *spec, int scratch, struct err **e
 		r = put_file(dir, "nix.conf", offline, sizeof(offline) - 1, e);
 	if (r == 0 && spec->network == BOX_NET_GATE)
 		r = put_file(dir, "resolv.conf", gate, sizeof(gate) - 1, e);
-	if (r == 0 && spec->network == BOX_NET_HOST) {
-		_cleanup_str_ struct str text = STR_INIT;
-		_cleanup_close_ int fd = file_open_user("/etc/resolv.conf", O_RDONLY);
-
-		if (fd >= 0 && fd_read_all(fd, 65536, &text, NULL) == 0)
-			r = put_file(dir, "resolv.conf", str_text(&text), text.len, e);
-	}
 	return r;
 }
 

@@ -88,7 +88,7 @@ static int start_alone(struct kind_box *box, struct setup *s, int report, struct
 	if (pipe2(go, O_CLOEXEC) < 0)
 		return err_errno(e, errno, "cannot make a pipe");
 	s->go = go[0];
-	pid = ns_fork(setup_namespaces(box->spec) | CLONE_NEWUSER, NULL);
+	pid = ns_fork(setup_namespaces() | CLONE_NEWUSER, NULL);
 	if (pid == 0) {
 		(void)close_fd(report);
 		(void)close_fd(go[1]);

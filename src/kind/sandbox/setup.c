@@ -47,10 +47,10 @@
 #define CLONE_NEWTIME 0x00000080
 #endif
 
-uint64_t setup_namespaces(const struct box_spec *spec)
+uint64_t setup_namespaces(void)
 {
 	return CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWTIME |
-	       (spec->network != BOX_NET_HOST ? CLONE_NEWNET : 0);
+	       CLONE_NEWNET;
 }
 
 /* --- the shares ------------------------------------------------------------------------------------------- */
@@ -203,7 +203,7 @@ static int gateway_early(const struct setup *s, struct err **e)
 
 static int network_up(const struct setup *s, struct err **e)
 {
-	int r = s->box->spec->network == BOX_NET_HOST ? 0 : loopback_up(e);
+	int r = loopback_up(e);
 
 	return r == 0 && s->gateway && s->view ? gateway_wait(s->gateway, e) : r;
 }
@@ -337,7 +337,7 @@ void setup_through_view(const struct setup *s)
 		(void)err_errno(&e, -r, "cannot enter the slot's view");
 	if (r < 0)
 		childreport_fail(s->report, e);
-	pid = ns_fork(setup_namespaces(s->box->spec) | CLONE_PARENT, NULL);
+	pid = ns_fork(setup_namespaces() | CLONE_PARENT, NULL);
 	if (pid == 0)
 		setup_box(s, sources);
 	if (pid < 0) {

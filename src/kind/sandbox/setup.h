@@ -18,7 +18,7 @@ struct setup {
 };
 
 /* Namespaces a box gets anew, as flags for ns_fork(). */
-uint64_t setup_namespaces(const struct box_spec *spec);
+uint64_t setup_namespaces(void);
 
 /* With a view: runs in a fork; joins the view, starts the box's first process as a child of the supervisor,
  * tells its pid over `report`, makes the gateway namespace if there is to be one, and ends. */
