@@ -204,6 +204,8 @@ ZONE = {
     "both.test": [ALLOWED, ALLOWED6],
     "v6.test": [ALLOWED6],
     "many.test": [ALLOWED] * 10000,
+    "code.test": ["9.9.9.11"],  # services.py
+    "closed.test": ["9.9.9.21"],
 }
 CNAMES = {"alias.test": "allowed.test", "alias-private.test": "private.test", "alias-forbidden.test": "forbidden.test",
           "loop-a.test": "loop-b.test", "loop-b.test": "loop-a.test"}
