@@ -4,6 +4,7 @@
 #include "box/denials.h"
 #include "box/grants.h"
 #include "box/kind.h"
+#include "box/redact.h"
 #include "net/policy.h"
 
 #include <arpa/inet.h>
@@ -29,6 +30,7 @@ struct boxnet {
 	bool waiting;     /* the sockets are here: no engine yet */
 	pid_t engine;
 	int control; /* -1 without an engine */
+	struct redact *redact;
 	struct engine_event denied[KEPT_MAX];
 	size_t n_denied;
 	size_t more; /* denied beyond those */
@@ -146,8 +148,27 @@ void boxnet_poll(const struct boxnet *n, struct pollfd fds[BOXNET_POLLS])
 	}
 }
 
-static void take(struct boxnet *n, const struct engine_event *event)
+void boxnet_conceal(struct boxnet *n, const struct secrets *secrets)
 {
+	redact_free(n->redact);
+	n->redact = redact_new(secrets);
+}
+
+static void conceal(const struct boxnet *n, char text[static HOSTNAME_MAX + 1])
+{
+	_cleanup_str_ struct str clean = STR_INIT;
+
+	redact_text(n->redact, text, &clean);
+	(void)snprintf(text, HOSTNAME_MAX + 1, "%s", str_text(&clean));
+}
+
+static void take(struct boxnet *n, struct engine_event *event)
+{
+	/* Names are what the box asked for: it may have asked for what it is to keep to itself. */
+	if (n->redact) {
+		conceal(n, event->host);
+		conceal(n, event->detail);
+	}
 	denials_keep(n->slot, n->spec->name, event);
 	if (n->n_denied < KEPT_MAX)
 		n->denied[n->n_denied++] = *event;
@@ -267,6 +288,7 @@ void boxnet_free(struct boxnet *n)
 {
 	if (!n)
 		return;
+	redact_free(n->redact);
 	end_engine(n);
 	close_sockets(n);
 	strv_release(&n->own);

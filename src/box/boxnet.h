@@ -19,12 +19,15 @@ enum { BOXNET_POLLS = 2 };
 struct boxnet;
 struct kind_box;
 struct kind;
+struct secrets;
 
 /* Puts what the user granted for the repository and for good into spec->allow, and checks every entry. */
 int boxnet_new(struct box_spec *spec, const struct slot *slot, struct boxnet **ret, struct err **e);
 /* Where the kind puts the sockets; then boxnet_begin(). */
 struct engine_sockets *boxnet_sockets(struct boxnet *n);
 int boxnet_begin(struct boxnet *n, struct err **e);
+/* What the box's command is given, open: a denial that has it in its text is kept and said without it. */
+void boxnet_conceal(struct boxnet *n, const struct secrets *secrets);
 /* What to wait for; and doing it. */
 void boxnet_poll(const struct boxnet *n, struct pollfd fds[BOXNET_POLLS]);
 void boxnet_work(struct boxnet *n, const struct pollfd fds[BOXNET_POLLS]);

@@ -27,6 +27,9 @@ char *denials_entry(const struct engine_event *event)
 	/* Bare names have these two ports. */
 	const bool usual = event->port == 0 || event->port == 80 || event->port == 443;
 
+	/* Of a name that a secret was taken out of, the rest is none. */
+	if (strstr(event->host, "[secret "))
+		return xstrdup("");
 	switch ((enum engine_reason)event->reason) {
 	case ENGINE_DENIED_NAME:
 	case ENGINE_DENIED_PORT:

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 
 struct pattern {
@@ -158,6 +159,24 @@ void redact_add(struct redact *r, const char *bytes, size_t n, bool end, struct 
 	explicit_bzero(r->held.p + r->held.len - at, at);
 	r->held.len -= at;
 	str_grew(&r->held, 0);
+}
+
+void redact_text(const struct redact *r, const char *text, struct str *to)
+{
+	for (size_t left = strlen(text); left > 0;) {
+		const struct pattern *best = NULL;
+
+		for (size_t i = 0; r && i < r->n; i++)
+			if (r->patterns[i].n <= left && (!best || best->n < r->patterns[i].n) &&
+			    strncasecmp(text, (const char *)r->patterns[i].p, r->patterns[i].n) == 0)
+				best = &r->patterns[i];
+		if (best)
+			str_addf(to, "[secret %s]", best->name);
+		else
+			str_addc(to, *text);
+		text += best ? best->n : 1;
+		left -= best ? best->n : 1;
+	}
 }
 
 void redact_free(struct redact *r)

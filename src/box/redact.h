@@ -22,6 +22,8 @@ struct redact *redact_new(const struct secrets *s);
 /* Adds to `to` what may be kept of these bytes and of those held back before; what may be the beginning of a value is
  * held back, at most its length. `end`: nothing is. NULL passes everything. */
 void redact_add(struct redact *r, const char *bytes, size_t n, bool end, struct str *to);
+/* The same for a short text that is whole: a name that was lower-cased on its way is recognised, too. */
+void redact_text(const struct redact *r, const char *text, struct str *to);
 void redact_free(struct redact *r);
 
 #endif

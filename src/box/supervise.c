@@ -394,6 +394,8 @@ int supervise_run(struct box *box, struct exec *main, const int *fds, void (*on_
 			handed[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
 	if (r == 0) {
 		main->flags |= EXEC_MAIN;
+		if (box->net)
+			boxnet_conceal(box->net, box->running.secrets);
 		r = secrets_send_exec(box->running.secrets, s.guest, MAIN_STREAM, main,
 				      main->flags & EXEC_HAS_FDS ? handed : NULL);
 		/* No process that is started later shall have them. */

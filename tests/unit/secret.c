@@ -309,6 +309,7 @@ TEST(redaction)
 	static const char text[] = "x secret-one y secret-onetwo secret-o secret-line\r\nsecret-line short\nse";
 	static const char wanted[] = "x [secret R1] y [secret R2] secret-o [secret R3]\r\n[secret R3] short\nse";
 	_cleanup_secrets_ struct secrets s = {NULL, 0};
+	_cleanup_str_ struct str whole = STR_INIT;
 	struct redact *r;
 
 	begin();
@@ -329,6 +330,10 @@ TEST(redaction)
 		redact_free(r);
 		CHECK_STR(str_text(&got), wanted);
 	}
+	r = redact_new(&s);
+	redact_text(r, "Secret-ONE.secret-onetwo.SECRET-LINe.secret-on", &whole);
+	CHECK_STR(str_text(&whole), "[secret R1].[secret R2].[secret R3].secret-on");
+	redact_free(r);
 	secrets_close(&s);
 	CHECK(redact_new(NULL) == NULL);
 }
