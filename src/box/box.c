@@ -146,6 +146,10 @@ int box_start(struct box *box, struct err **e)
 		box->running.gateway = boxnet_sockets(box->net);
 		boxnet_set_kind(box->net, box->kind, &box->running);
 	}
+	if (box->ssh_keys && box->ssh_keys->n > 0) {
+		box->agent = boxagent_new(box->ssh_keys);
+		box->running.agent = boxagent_listener(box->agent);
+	}
 	r = box->kind->start(&box->running, e);
 	if (r == 0 && box->net)
 		r = boxnet_begin(box->net, e);
@@ -173,6 +177,7 @@ void box_free(struct box *box)
 		return;
 	box->kind->destroy(&box->running);
 	boxports_free(box->ports);
+	boxagent_free(box->agent);
 	boxnet_free(box->net);
 	(void)close_fd(box->listener);
 	if (box->lock >= 0 && box->listener >= 0)

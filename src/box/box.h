@@ -15,6 +15,7 @@
 #define IGLOO_BOX_BOX_H
 
 #include "base/err.h"
+#include "box/boxagent.h"
 #include "box/boxnet.h"
 #include "box/boxports.h"
 #include "box/kind.h"
@@ -34,10 +35,12 @@ struct box {
 	int lock;
 	int listener; /* control socket, -1 before box_start() */
 	time_t since;
-	char *command;           /* for lists: the command as one line, quoted */
-	struct protect *protect; /* the caller's, of the workspace; NULL: nothing to watch */
-	struct boxnet *net;      /* with BOX_NET_GATE, from box_start() on */
-	struct boxports *ports;  /* from box_start() on */
+	char *command;                  /* for lists: the command as one line, quoted */
+	struct protect *protect;        /* the caller's, of the workspace; NULL: nothing to watch */
+	struct boxnet *net;             /* with BOX_NET_GATE, from box_start() on */
+	struct boxports *ports;         /* from box_start() on */
+	const struct sshkeys *ssh_keys; /* the caller's: those of the SSH agent that the box may use; NULL or none */
+	struct boxagent *agent;         /* with ssh_keys, from box_start() on */
 };
 
 /* Gives a spec without a name one made from the slot's. */

@@ -34,6 +34,9 @@ struct kind_box {
 	 * namespace, which are then the caller's. The namespace goes with the last of them, and the box's network link
 	 * with it. */
 	struct engine_sockets *gateway;
+	/* In, NULL: none. Where start puts the listening socket SSHKEYS_BOX_SOCKET (box/sshkeys.h) of the box's user,
+	 * which is then the caller's. */
+	int *agent;
 };
 
 struct kind {

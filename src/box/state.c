@@ -105,6 +105,8 @@ int state_write(struct box *box, int exit_code, struct err **e)
 	if (exit_code >= 0)
 		(void)json_object_set_new(j, "exitCode", json_integer(exit_code));
 	(void)json_object_set_new(j, "secrets", secrets_json(box->running.secrets));
+	if (box->agent)
+		(void)json_object_set_new(j, "sshKeys", boxagent_json(box->agent));
 	json_add_sorted(&bytes, j);
 	str_addc(&bytes, '\n');
 	return file_replace(box->dir, "spec.json", bytes.p, bytes.len, 0600, !spec->ephemeral, e);

@@ -14,6 +14,7 @@
 #include "box/output.h"
 #include "box/protect.h"
 #include "box/secrets.h"
+#include "box/state.h"
 #include "box/supervise_impl.h"
 #include "sys/fd.h"
 #include "sys/tty.h"
@@ -291,7 +292,8 @@ static short wanted(const struct link *l)
 
 static int step(struct sup *s, struct err **e)
 {
-	enum { GUEST, LISTENER, SIGNALS, TIMER, WATCH, NET, FIXED = NET + BOXNET_POLLS };
+	enum { GUEST, LISTENER, SIGNALS, TIMER, WATCH, NET, AGENT = NET + BOXNET_POLLS };
+	enum { FIXED = AGENT + BOXAGENT_POLLS };
 	struct pollfd fds[FIXED + CLIENTS_MAX + OUTPUT_POLLS + BOXPORTS_POLLS];
 	size_t n_clients = s->n_clients;
 	size_t n = FIXED + n_clients;
@@ -304,6 +306,7 @@ static int step(struct sup *s, struct err **e)
 	fds[TIMER] = (struct pollfd){.fd = s->timer, .events = POLLIN};
 	fds[WATCH] = (struct pollfd){.fd = s->watch, .events = POLLIN};
 	boxnet_poll(s->box->net, fds + NET);
+	boxagent_poll(s->box->agent, fds + AGENT);
 	for (size_t i = 0; i < n_clients; i++)
 		fds[FIXED + i] = (struct pollfd){.fd = s->clients[i]->link.fd, .events = wanted(&s->clients[i]->link)};
 	n += output_poll(s->output, fds + n);
@@ -316,6 +319,8 @@ static int step(struct sup *s, struct err **e)
 		repin(s);
 	output_work(s->output, fds + FIXED + n_clients);
 	boxnet_work(s->box->net, fds + NET);
+	if (boxagent_work(s->box->agent, fds + AGENT))
+		(void)state_write(s->box, -1, NULL);
 	boxports_work(s->box->ports, fds + ports, s->guest, &s->next_stream);
 	if (fds[SIGNALS].revents)
 		on_signal(s);

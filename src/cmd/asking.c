@@ -122,6 +122,19 @@ static bool read_yes(void)
 	return strcasecmp(line, "y") == 0 || strcasecmp(line, "yes") == 0;
 }
 
+bool asking_terminal(void)
+{
+	return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+}
+
+bool asking_yes(const struct str *question)
+{
+	/* Keys that were pressed before the question are no answer to it. */
+	(void)tcflush(STDIN_FILENO, TCIFLUSH);
+	write_out(str_text(question), question->len);
+	return read_yes();
+}
+
 static void add_list(struct str *s, const char *indent, const struct requests *r, const struct requests *fresh)
 {
 	_cleanup_strv_ struct strv lines = STRV_INIT;
@@ -144,10 +157,7 @@ static bool ask(const struct enter *in, const struct requests *wanted, const str
 		 first                          ? "this"
 		 : requests_count(missing) == 1 ? "what is new"
 						: "all that is new");
-	/* Keys that were pressed before the question are no answer to it. */
-	(void)tcflush(STDIN_FILENO, TCIFLUSH);
-	write_out(str_text(&s), s.len);
-	return read_yes();
+	return asking_yes(&s);
 }
 
 static int refuse(const struct requests *missing, bool asked, struct err **e)
@@ -171,7 +181,7 @@ static int grant(const struct box_options *o, const struct enter *in, const stru
 {
 	_cleanup_requests_ struct requests granted = {0};
 	_cleanup_requests_ struct requests missing = {0};
-	bool terminal = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+	bool terminal = asking_terminal();
 	int r = load_granted(o, in->slot, &granted, e);
 
 	if (r < 0)

@@ -9,6 +9,9 @@
  * have besides what the user gave, and adds secrets to in->secrets. -EACCES when something is not granted; -EINVAL when
  * the requests make no sense; errors of secret_check(). */
 int asking_settle(const struct box_options *o, struct enter *in, struct err **e);
+/* A question that is put on a terminal, and whether the answer is yes; is there one to put it on? */
+bool asking_yes(const struct str *question);
+bool asking_terminal(void);
 /* Puts in->got into in->spec, once that is filled in. */
 int asking_apply(struct enter *in, struct err **e);
 

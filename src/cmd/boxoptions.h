@@ -36,7 +36,9 @@ struct box_options {
 	struct strv ports;       /* forwarded (box/portspec.h) */
 	struct strv secret;      /* NAME or NAME=VARIABLE */
 	struct strv secret_file; /* NAME or NAME=PATH */
-	bool grant_requests;     /* what the flake asks for, to this box */
+	struct strv ssh_key;     /* keys of the SSH agent (box/sshkeys.h) */
+	bool ssh_agent;
+	bool grant_requests; /* what the flake asks for, to this box */
 	bool ignore_requests;
 	struct strv env; /* NAME (the caller's value) or NAME=VALUE */
 };

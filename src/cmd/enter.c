@@ -5,6 +5,7 @@
 #include "box/portspec.h"
 #include "box/resolve.h"
 #include "cmd/asking.h"
+#include "cmd/sshagent.h"
 #include "nix/devscript.h"
 #include "nix/storepath.h"
 #include "sys/fd.h"
@@ -173,6 +174,8 @@ static void fill_env(const struct box_options *o, struct enter *in)
 		strv_env_set(env, "SHELL", in->record.bash);
 	if (!strv_env_get(env, "TERM"))
 		strv_env_set(env, "TERM", "dumb");
+	if (in->ssh_keys.n > 0)
+		strv_env_set(env, "SSH_AUTH_SOCK", SSHKEYS_BOX_SOCKET);
 	add_user_variables(o, env);
 }
 
@@ -310,6 +313,8 @@ int enter_prepare(const struct box_options *o, bool interactive, struct enter *i
 	if (r == 0)
 		r = name_secrets(o, &in->secrets, e);
 	if (r == 0)
+		r = sshagent_choose(o, &in->ssh_keys, e);
+	if (r == 0)
 		r = enter_repository(o, in, e);
 	if (r == 0)
 		r = enter_environment(o, false, interactive, in, NULL, e);
@@ -318,6 +323,8 @@ int enter_prepare(const struct box_options *o, bool interactive, struct enter *i
 	if (r == 0)
 		r = plan_limits(in->got.limit[REQUESTS_CPUS], in->got.limit[REQUESTS_MEMORY],
 				in->got.limit[REQUESTS_PIDS], e);
+	if (r == 0)
+		r = sshagent_ask(o, &in->ssh_keys, e);
 	if (r < 0)
 		return r;
 	fill_env(o, in);
@@ -326,12 +333,15 @@ int enter_prepare(const struct box_options *o, bool interactive, struct enter *i
 		r = asking_apply(in, e);
 	if (r == 0)
 		r = secrets_check_shares(&in->secrets, &in->spec, e);
+	if (r == 0)
+		r = sshkeys_check_shares(&in->ssh_keys, &in->spec, e);
 	return r < 0 ? r : secrets_open(&in->secrets, e);
 }
 
 void enter_release(struct enter *in)
 {
 	secrets_release(&in->secrets);
+	sshkeys_release(&in->ssh_keys);
 	requests_release(&in->got);
 	protect_free(in->protect);
 	clone_free(in->clone);

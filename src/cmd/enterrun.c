@@ -72,6 +72,25 @@ static void say_denied(const struct box *box, bool json)
 		log_note("%s", notes.v[i]);
 }
 
+static void say_signatures(const struct box *box, bool json)
+{
+	_cleanup_strv_ struct strv notes = STRV_INIT;
+	_cleanup_str_ struct str line = STR_INIT;
+
+	boxagent_notes(box->agent, &notes);
+	if (json && box->agent) {
+		_cleanup_json_ json_t *j = json_pack("{s:s, s:s, s:o}", "schema", "igloo.ssh-keys/1", "box",
+						     box->spec->name, "keys", boxagent_json(box->agent));
+
+		json_add_sorted(&line, j);
+		str_addc(&line, '\n');
+		(void)fd_write_all(STDERR_FILENO, line.p, line.len);
+		return;
+	}
+	for (size_t i = 0; i < notes.n; i++)
+		log_note("%s", notes.v[i]);
+}
+
 /* Ports that the user left to the kernel are said; as JSON, all of them. They are in the order of the spec. */
 static void say_ports(const struct enter *in, const json_t *ports)
 {
@@ -154,6 +173,7 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 	if (r == 0) {
 		box->protect = in->protect;
 		box->running.secrets = &in->secrets;
+		box->ssh_keys = &in->ssh_keys;
 		r = box_start(box, e);
 	}
 	if (r == 0)
@@ -167,6 +187,8 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 		say_limits_hit(in);
 		say_protected(in);
 		say_denied(box, in->json);
+		boxagent_finish(box->agent);
+		say_signatures(box, in->json);
 		box_stop(box);
 		if (in->spec.detached) {
 			execenv_remove(box->dir);

@@ -1,6 +1,7 @@
 #include "net/seal.h"
 
-#include "net_seal_program.h" /* made by seccomp/filter_gen.c: seal_program[] */
+#include "net_agent_program.h" /* made by seccomp/filter_gen.c: agent_program[] */
+#include "net_seal_program.h"  /* and seal_program[] */
 #include "sys/fd.h"
 #include "sys/file.h"
 #include "sys/mnt.h"
@@ -14,6 +15,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -29,6 +31,17 @@ enum {
 	SPACES = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP,
 };
 
+/* Who shuts itself in. */
+struct sealed {
+	const char *who; /* for messages */
+	bool looks_up;   /* names: needs the files for it */
+	const struct sock_filter *filter;
+	unsigned short n;
+};
+
+static const struct sealed engine = {"network: the gateway", true, seal_program, ARRAY_SIZE(seal_program)};
+static const struct sealed agent = {"ssh agent: the process for it", false, agent_program, ARRAY_SIZE(agent_program)};
+
 /* In the order they are read and written again. */
 static const char *const etc_files[] = {"hosts", "resolv.conf", "nsswitch.conf", "host.conf"};
 
@@ -40,7 +53,7 @@ static int write_proc(const char *path, const char *text)
 }
 
 /* With privilege no user namespace is needed: one thing less of the kernel's to use. */
-static int new_spaces(struct err **e)
+static int new_spaces(const struct sealed *s, struct err **e)
 {
 	char map[64];
 	uid_t uid = geteuid();
@@ -50,7 +63,7 @@ static int new_spaces(struct err **e)
 	if (unshare(SPACES) == 0)
 		return 0;
 	if (unshare(SPACES | CLONE_NEWUSER) < 0) {
-		(void)err_errno(e, errno, "network: the gateway cannot get namespaces to shut itself in");
+		(void)err_errno(e, errno, "%s cannot get namespaces to shut itself in", s->who);
 		return err_hint(e, "`igloo doctor` says what this machine allows and how to enable the rest");
 	}
 	(void)snprintf(map, sizeof(map), "%u %u 1", (unsigned)uid, (unsigned)uid);
@@ -60,7 +73,7 @@ static int new_spaces(struct err **e)
 	(void)snprintf(map, sizeof(map), "%u %u 1", (unsigned)gid, (unsigned)gid);
 	if (r == 0)
 		r = write_proc("/proc/self/gid_map", map);
-	return r < 0 ? err_errno(e, -r, "network: the gateway cannot map its user") : 0;
+	return r < 0 ? err_errno(e, -r, "%s cannot map its user", s->who) : 0;
 }
 
 /* The few files in /etc that name look-ups read, following the links that systemd and NixOS make of them. */
@@ -156,29 +169,30 @@ static int drop_user(void)
 	return syscall(SYS_capset, &head, data) < 0 ? -errno : 0;
 }
 
-static int filter(void)
+static int filter(const struct sealed *s)
 {
 	struct sock_fprog program = {
-		.len = ARRAY_SIZE(seal_program),
+		.len = s->n,
 		/* The kernel only reads it; the structure lacks the const. */
-		.filter = (struct sock_filter *)(uintptr_t)seal_program,
+		.filter = (struct sock_filter *)(uintptr_t)s->filter,
 	};
 
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;
 }
 
-int seal_close(struct err **e)
+static int seal(const struct sealed *s, struct err **e)
 {
 	struct str texts[ARRAY_SIZE(etc_files)] = {{0}};
 	int r;
 
-	read_etc(texts);
+	if (s->looks_up)
+		read_etc(texts);
 	(void)umask(022);
-	r = new_spaces(e);
+	r = new_spaces(s, e);
 	if (r == 0) {
 		r = make_root(texts);
 		if (r < 0)
-			(void)err_errno(e, -r, "network: the gateway cannot make its empty root");
+			(void)err_errno(e, -r, "%s cannot make its empty root", s->who);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(etc_files); i++)
 		str_release(&texts[i]);
@@ -190,13 +204,23 @@ int seal_close(struct err **e)
 	if (r == 0)
 		r = ns_drop_privileges();
 	if (r < 0)
-		return err_errno(e, -r, "network: the gateway cannot give up its privileges");
+		return err_errno(e, -r, "%s cannot give up its privileges", s->who);
 	/* The change of user cleared it. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
-		return err_errno(e, errno, "network: the gateway cannot tie itself to its supervisor");
+		return err_errno(e, errno, "%s cannot tie itself to its supervisor", s->who);
 	/* Nobody of the same uid looks into it, and its memory is never written to a file. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return err_errno(e, errno, "network: the gateway cannot hide its memory");
-	r = filter();
-	return r < 0 ? err_errno(e, -r, "network: the gateway cannot load its seccomp filter") : 0;
+		return err_errno(e, errno, "%s cannot hide its memory", s->who);
+	r = filter(s);
+	return r < 0 ? err_errno(e, -r, "%s cannot load its seccomp filter", s->who) : 0;
+}
+
+int seal_close(struct err **e)
+{
+	return seal(&engine, e);
+}
+
+int seal_close_agent(struct err **e)
+{
+	return seal(&agent, e);
 }

@@ -12,5 +12,7 @@
 /* For good. Fails where a part of it cannot be had; nothing is left out silently but this: a caller that is root and
  * whose user namespace has no uid 65534 keeps its uid (it is an ordinary user outside of that namespace). */
 int seal_close(struct err **e);
+/* The same for the process of net/agentproxy.h, which needs less: no names, and no new sockets (agent_rules.h). */
+int seal_close_agent(struct err **e);
 
 #endif

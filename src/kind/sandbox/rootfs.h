@@ -30,6 +30,10 @@ int rootfs_fill_box(const struct box_spec *spec, int root, struct err **e);
  */
 int rootfs_fill_secrets(const struct secrets *s, int root, struct err **e);
 
+/* The listening socket of the box's SSH agent, SSHKEYS_BOX_SOCKET; after rootfs_fill_box(). Changes the working folder.
+ * Returns it. */
+int rootfs_make_agent(int root, struct err **e);
+
 /* Makes the mount on `target` read-only (not what is mounted below it). */
 int rootfs_seal(int target);
 

@@ -120,6 +120,16 @@ static int begin_gateway(const struct kind_box *box, struct setup *s, struct gat
 	return gateway_prepare(gateway, box->spec, e);
 }
 
+/* It waits in the socket pair since before the box started. */
+static int take_agent(int from, int *ret, struct err **e)
+{
+	size_t n = 1;
+	char byte;
+	ssize_t k = fd_recv(from, &byte, 1, ret, &n, MSG_DONTWAIT);
+
+	return k > 0 && n == 1 ? 0 : err_set(e, EPIPE, "cannot take over the socket of the box's SSH agent");
+}
+
 static int sandbox_start(struct kind_box *box, struct err **e)
 {
 	_cleanup_hostpaths_ struct hostpaths set = {0};
@@ -128,8 +138,9 @@ static int sandbox_start(struct kind_box *box, struct err **e)
 	struct view view = VIEW_INIT;
 	int link[2] = {-1, -1};
 	int report[2] = {-1, -1};
+	int agent[2] = {-1, -1};
 	struct gateway gateway = GATEWAY_INIT;
-	struct setup s = {.box = box, .set = &set, .guest = guest, .go = -1};
+	struct setup s = {.box = box, .set = &set, .guest = guest, .agent = -1, .go = -1};
 	int r;
 
 	if (guest < 0)
@@ -147,14 +158,19 @@ static int sandbox_start(struct kind_box *box, struct err **e)
 	}
 	if (r == 0 && (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, link) < 0 || pipe2(report, O_CLOEXEC) < 0))
 		r = err_errno(e, errno, "cannot make the guest's connection");
+	if (r == 0 && box->agent && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, agent) < 0)
+		r = err_errno(e, errno, "cannot make a socket for the box's SSH agent");
 	if (r == 0) {
 		s.link = link[1];
+		s.agent = agent[1];
 		s.report = report[1];
 		r = s.view ? start_through_view(box, &s, report[0], e) : start_alone(box, &s, report[0], e);
 		report[1] = s.report;
 	}
 	if (r == 0 && s.gateway)
 		r = gateway_take(&gateway, box->gateway, e);
+	if (r == 0 && box->agent)
+		r = take_agent(agent[0], box->agent, e);
 	if (r == 0) {
 		box->link = take_fd(&link[0]);
 		box->pidfd = (int)syscall(SYS_pidfd_open, box->pid, 0);
@@ -164,6 +180,7 @@ static int sandbox_start(struct kind_box *box, struct err **e)
 	for (int i = 0; i < 2; i++) {
 		(void)close_fd(link[i]);
 		(void)close_fd(report[i]);
+		(void)close_fd(agent[i]);
 	}
 	return r;
 }

@@ -256,6 +256,14 @@ static void ATTR_NORETURN become_guest(const struct setup *s)
 	childreport_fail(REPORT, e);
 }
 
+static int give_agent(const struct setup *s, int root, struct err **e)
+{
+	_cleanup_close_ int fd = rootfs_make_agent(root, e);
+	int r = fd < 0 ? fd : fd_send(s->agent, "a", 1, &fd, 1);
+
+	return fd >= 0 && r < 0 ? err_errno(e, -r, "cannot hand over the socket of the box's SSH agent") : r;
+}
+
 static int fill_root(const struct setup *s, const int *sources, int root, struct err **e)
 {
 	const struct box_spec *spec = s->box->spec;
@@ -263,6 +271,8 @@ static int fill_root(const struct setup *s, const int *sources, int root, struct
 
 	if (r == 0)
 		r = rootfs_fill_secrets(s->box->secrets, root, e);
+	if (r == 0 && s->agent >= 0)
+		r = give_agent(s, root, e);
 	if (r == 0)
 		r = attach_shares(spec, sources, root, e);
 	for (size_t i = 0; i < spec->npins && r == 0; i++)

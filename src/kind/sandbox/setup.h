@@ -14,6 +14,7 @@ struct setup {
 	int guest;                   /* sealed memfd of the guest's program */
 	int link;                    /* the guest's end of the connection */
 	int report;                  /* where failures go; closes when the guest runs */
+	int agent;                   /* where the socket of the box's SSH agent goes; -1: it has none */
 	int go;                      /* without a view: a byte comes when the user namespace's maps are written */
 };
 

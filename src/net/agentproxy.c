@@ -1,0 +1,438 @@
+#include "net/agentproxy.h"
+
+#include "net/seal.h"
+#include "sys/childreport.h"
+#include "sys/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { REPORT_MS = 1000, PIECE = 4096 };
+
+enum phase { ASKED, PASS_ON, ANSWERED, ANSWER }; /* read from the box, write to the agent, read from it, write back */
+
+struct connection {
+	int box;
+	int agent; /* -1: there is none, or no more */
+	enum phase phase;
+	enum agentmsg_verdict verdict;
+	size_t key;
+	struct str buf; /* a message, and how much of it is written */
+	size_t at;
+};
+
+struct proxy {
+	const struct agentmsg_keys *keys;
+	int control;
+	struct connection v[AGENTPROXY_CONNECTIONS_MAX];
+	size_t n;
+	struct agentproxy_totals totals;
+	bool untold;
+	int64_t told_at; /* ms */
+};
+
+/* --- one connection ----------------------------------------------------------------------------------------------- */
+
+static void go_to(struct connection *c, enum phase phase)
+{
+	c->phase = phase;
+	c->at = 0;
+}
+
+static void fail(struct connection *c)
+{
+	str_clear(&c->buf);
+	agentmsg_add_failure(&c->buf);
+	go_to(c, ANSWER);
+}
+
+static void lose_agent(struct connection *c)
+{
+	c->agent = close_fd(c->agent);
+	fail(c);
+}
+
+/* Reads what is missing of one message, never a byte of the next: 1 when it is there, 0 when more must come, -errno. */
+static int read_message(int fd, struct str *buf)
+{
+	for (;;) {
+		ssize_t whole = agentmsg_length((const uint8_t *)str_text(buf), buf->len);
+		size_t want = (size_t)whole - buf->len;
+		ssize_t n;
+
+		if (whole < 0)
+			return (int)whole;
+		if (whole > 0 && want == 0)
+			return 1;
+		if (whole == 0)
+			want = 4 - buf->len;
+		/* A length alone takes no memory. */
+		want = want < PIECE ? want : PIECE;
+		n = read(fd, str_room(buf, want), want);
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+		if (n == 0)
+			return -EPIPE;
+		str_grew(buf, (size_t)n);
+	}
+}
+
+/* 1 when all is written. */
+static int write_message(int fd, const struct str *buf, size_t *at)
+{
+	ssize_t n = send(fd, buf->p + *at, buf->len - *at, MSG_NOSIGNAL);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	*at += (size_t)n;
+	return *at == buf->len;
+}
+
+static const uint8_t *body(const struct connection *c, size_t *ret_n)
+{
+	*ret_n = c->buf.len - 4;
+	return (const uint8_t *)c->buf.p + 4;
+}
+
+static int ask(struct proxy *p, struct connection *c)
+{
+	size_t n;
+	const uint8_t *message;
+	int r = read_message(c->box, &c->buf);
+
+	if (r <= 0)
+		return r;
+	message = body(c, &n);
+	c->verdict = agentmsg_request(p->keys, message, n, &c->key);
+	if (c->verdict == AGENTMSG_REFUSED || c->agent < 0)
+		fail(c);
+	else
+		go_to(c, PASS_ON);
+	return 1;
+}
+
+static int pass_on(struct connection *c)
+{
+	int r = write_message(c->agent, &c->buf, &c->at);
+
+	if (r < 0)
+		lose_agent(c);
+	if (r <= 0)
+		return r < 0;
+	str_clear(&c->buf);
+	go_to(c, ANSWERED);
+	return 1;
+}
+
+static int take_answer(struct proxy *p, struct connection *c)
+{
+	_cleanup_str_ struct str to = STR_INIT;
+	size_t n;
+	const uint8_t *message;
+	int r = read_message(c->agent, &c->buf);
+
+	if (r < 0)
+		lose_agent(c);
+	if (r <= 0)
+		return r < 0;
+	message = body(c, &n);
+	if (agentmsg_add_answer(p->keys, c->verdict, message, n, &to) && c->verdict == AGENTMSG_SIGN) {
+		p->totals.signatures[c->key]++;
+		p->untold = true;
+	}
+	str_release(&c->buf);
+	c->buf = to;
+	to = (struct str)STR_INIT;
+	go_to(c, ANSWER);
+	return 1;
+}
+
+static int answer(struct connection *c)
+{
+	int r = write_message(c->box, &c->buf, &c->at);
+
+	if (r <= 0)
+		return r;
+	str_release(&c->buf);
+	go_to(c, ASKED);
+	return 0; /* others come first */
+}
+
+/* 1: there may be more to do, 0: it waits, -errno: it is over. */
+static int step(struct proxy *p, struct connection *c)
+{
+	switch (c->phase) {
+	case ASKED:
+		return ask(p, c);
+	case PASS_ON:
+		return pass_on(c);
+	case ANSWERED:
+		return take_answer(p, c);
+	default:
+		return answer(c);
+	}
+}
+
+static void end(struct proxy *p, size_t at)
+{
+	struct connection *c = &p->v[at];
+
+	(void)close_fd(c->box);
+	(void)close_fd(c->agent);
+	str_release(&c->buf);
+	*c = p->v[--p->n];
+}
+
+/* --- all of them -------------------------------------------------------------------------------------------------- */
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* The first at once, then as often as is of use: each makes the supervisor write a file. */
+static void tell(struct proxy *p, bool now)
+{
+	if (!p->untold || (!now && now_ms() - p->told_at < REPORT_MS))
+		return;
+	if (send(p->control, &p->totals, sizeof(p->totals), MSG_NOSIGNAL) == (ssize_t)sizeof(p->totals))
+		p->untold = false;
+	p->told_at = now_ms();
+}
+
+/* False at the end of the supervisor, or of the box. */
+static bool take_connection(struct proxy *p)
+{
+	int fds[2] = {-1, -1};
+	size_t n = 2;
+	char byte;
+	ssize_t k = fd_recv(p->control, &byte, 1, fds, &n, MSG_DONTWAIT);
+
+	if (k == -EAGAIN || k == -EINTR)
+		return true;
+	if (k <= 0)
+		return false;
+	if (n > 0)
+		p->v[p->n++] = (struct connection){.box = fds[0], .agent = n == 2 ? fds[1] : -1};
+	return true;
+}
+
+/* Which end a connection waits for. The end of the box's is noticed in any phase (POLLHUP, whatever is asked for); the
+ * agent's when it is wanted. */
+static void poll_connection(const struct connection *c, struct pollfd fds[2])
+{
+	static const short box_events[] = {[ASKED] = POLLIN, [ANSWER] = POLLOUT};
+	static const short agent_events[] = {[PASS_ON] = POLLOUT, [ANSWERED] = POLLIN};
+	bool agent = c->phase == PASS_ON || c->phase == ANSWERED;
+
+	fds[0] = (struct pollfd){.fd = c->box, .events = (short)(agent ? 0 : box_events[c->phase])};
+	fds[1] = (struct pollfd){.fd = agent ? c->agent : -1, .events = (short)(agent ? agent_events[c->phase] : 0)};
+}
+
+static void work(struct proxy *p, size_t at, const struct pollfd fds[2])
+{
+	struct connection *c = &p->v[at];
+	bool gone = (fds[0].revents & (POLLHUP | POLLERR)) && !(fds[0].revents & POLLIN);
+	int r = 0;
+
+	if (gone) {
+		end(p, at);
+		return;
+	}
+	if (fds[0].revents || fds[1].revents)
+		do
+			r = step(p, c);
+		while (r > 0);
+	if (r < 0)
+		end(p, at);
+}
+
+static bool turn(struct proxy *p)
+{
+	struct pollfd fds[1 + 2 * AGENTPROXY_CONNECTIONS_MAX];
+	bool room = p->n < AGENTPROXY_CONNECTIONS_MAX;
+	size_t n = p->n;
+	int k;
+
+	fds[0] = (struct pollfd){.fd = p->control, .events = room ? POLLIN : POLLRDHUP};
+	for (size_t i = 0; i < n; i++)
+		poll_connection(&p->v[i], fds + 1 + 2 * i);
+	k = poll(fds, (nfds_t)(1 + 2 * n), p->untold ? REPORT_MS : -1);
+	if (k < 0)
+		return errno == EINTR;
+	for (size_t i = n; i-- > 0;)
+		work(p, i, fds + 1 + 2 * i);
+	tell(p, false);
+	return !fds[0].revents || (room && take_connection(p));
+}
+
+/* --- the process -------------------------------------------------------------------------------------------------- */
+
+/* What it was forked with is the supervisor's: its caller's variables, for one. */
+static void forget_environment(void)
+{
+	for (char **v = environ; v && *v; v++)
+		explicit_bzero(*v, strlen(*v));
+}
+
+/* The two are 3 and 4 then, and nothing else is open. */
+static int become_proxy(int control, int report, pid_t parent, struct err **e)
+{
+	enum { CONTROL = 3, REPORT = 4, FREE = 5, HIGH = 16 };
+	struct rlimit limit;
+	sigset_t none;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int high_control = fcntl(control, F_DUPFD_CLOEXEC, HIGH);
+	int high_report = fcntl(report, F_DUPFD_CLOEXEC, HIGH);
+
+	if (null < 0 || high_control < 0 || high_report < 0)
+		return err_errno(e, errno, "ssh agent: cannot open /dev/null");
+	(void)prctl(PR_SET_NAME, "igloo-ssh-agent");
+	for (int i = 1; i < NSIG; i++)
+		(void)signal(i, SIG_DFL);
+	/* A Ctrl-C is for the box, whose supervisor ends this. */
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	for (int fd = 0; fd < 3; fd++)
+		(void)dup2(null, fd);
+	(void)dup3(high_control, CONTROL, O_CLOEXEC);
+	(void)dup3(high_report, REPORT, O_CLOEXEC);
+	fd_close_from(FREE);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		return err_set(e, ESRCH, "ssh agent: the supervisor is gone");
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	forget_environment();
+	return 0;
+}
+
+static void run(const struct agentmsg_keys *keys, int control, int report, pid_t parent) ATTR_NORETURN;
+static void run(const struct agentmsg_keys *keys, int control, int report, pid_t parent)
+{
+	struct proxy *p = xcalloc(1, sizeof(*p));
+	struct err *e = NULL;
+	int r = become_proxy(control, report, parent, &e);
+
+	if (r == 0) {
+		control = 3;
+		report = 4;
+		r = seal_close_agent(&e);
+	}
+	/* It may have gone while the death signal was cleared by the change of user. */
+	if (r == 0 && getppid() != parent)
+		r = err_set(&e, ESRCH, "ssh agent: the supervisor is gone");
+	if (r < 0)
+		childreport_fail(report, e);
+	childreport_pid(report, getpid());
+	(void)close(report);
+	p->keys = keys;
+	p->control = control;
+	p->told_at = now_ms() - REPORT_MS;
+	while (turn(p))
+		;
+	tell(p, true);
+	_exit(0);
+}
+
+static int started(pid_t pid, int report, struct err **e)
+{
+	pid_t told = 0;
+	int r = childreport_wait(report, &told, e);
+
+	if (r == 0 && told != pid)
+		r = err_set(e, EPIPE, "ssh agent: the process for it ended before it served");
+	if (r < 0) {
+		(void)kill(pid, SIGKILL);
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	return r;
+}
+
+int agentproxy_start(const struct agentmsg_keys *keys, pid_t *ret_pid, int *ret_control, struct err **e)
+{
+	/* The kernel's least: a few connections on their way, not hundreds. */
+	const int few = 1;
+	pid_t parent = getpid();
+	int pair[2];
+	int report[2];
+	pid_t pid;
+	int r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return err_errno(e, errno, "ssh agent: cannot make a socket");
+	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &few, sizeof(few));
+	if (pipe2(report, O_CLOEXEC) < 0) {
+		r = err_errno(e, errno, "ssh agent: cannot make a pipe");
+		(void)close_fd(pair[0]);
+		(void)close_fd(pair[1]);
+		return r;
+	}
+	pid = fork();
+	if (pid == 0)
+		run(keys, pair[1], report[1], parent);
+	r = pid < 0 ? err_errno(e, errno, "ssh agent: cannot start the process for it") : 0;
+	(void)close_fd(pair[1]);
+	(void)close_fd(report[1]);
+	if (r == 0)
+		r = started(pid, report[0], e);
+	(void)close_fd(report[0]);
+	if (r < 0) {
+		(void)close_fd(pair[0]);
+		return r;
+	}
+	*ret_pid = pid;
+	*ret_control = pair[0];
+	return 0;
+}
+
+int agentproxy_serve(int control, int box_fd, int agent_fd)
+{
+	const int fds[2] = {box_fd, agent_fd};
+	int r = fd_send(control, "c", 1, fds, agent_fd < 0 ? 1 : 2);
+
+	if (r == -EAGAIN)
+		return r;
+	(void)close_fd(box_fd);
+	(void)close_fd(agent_fd);
+	return r;
+}
+
+int agentproxy_totals(int control, struct agentproxy_totals *ret)
+{
+	struct agentproxy_totals totals;
+	bool any = false;
+	ssize_t n;
+
+	while ((n = recv(control, &totals, sizeof(totals), MSG_DONTWAIT)) == (ssize_t)sizeof(totals)) {
+		*ret = totals;
+		any = true;
+	}
+	if (any)
+		return 1;
+	return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -EPIPE;
+}
+
+void agentproxy_finish(int control, int timeout_ms)
+{
+	struct pollfd p = {.fd = control, .events = POLLRDHUP};
+
+	(void)shutdown(control, SHUT_WR);
+	(void)poll(&p, 1, timeout_ms);
+}
