@@ -28,6 +28,8 @@ struct boxnet {
 	const struct kind_box *running;
 	bool has_gateway; /* made for something; else the box's DNS is all there is */
 	bool waiting;     /* the sockets are here: no engine yet */
+	bool every;       /* a socket for every port at once is here, or was given to the engine */
+	int anchor;       /* of the gateway; -1 without one */
 	pid_t engine;
 	int control; /* -1 without an engine */
 	struct redact *redact;
@@ -43,7 +45,10 @@ static void close_sockets(struct boxnet *n)
 	for (size_t i = 0; i < n->sockets.n_spare; i++)
 		n->sockets.spare[i] = close_fd(n->sockets.spare[i]);
 	n->sockets.n_spare = 0;
-	n->waiting = false;
+	n->sockets.every = close_fd(n->sockets.every);
+	n->sockets.anchor = close_fd(n->sockets.anchor);
+	n->anchor = close_fd(n->anchor);
+	n->waiting = n->every = false;
 }
 
 static void replace(struct strv *to, struct strv *from)
@@ -75,8 +80,8 @@ int boxnet_new(struct box_spec *spec, const struct slot *slot, struct boxnet **r
 
 	n->slot = slot;
 	n->spec = spec;
-	n->control = -1;
-	n->sockets.dns_udp = n->sockets.dns_tcp = -1;
+	n->control = n->anchor = -1;
+	n->sockets = ENGINE_SOCKETS_INIT;
 	/* The engine is confined and cannot load what names in other scripts need: it gets their normal form. */
 	r = policy_normalise_all(&spec->allow, &n->own, e);
 	if (r == 0)
@@ -101,7 +106,7 @@ static int start_engine(struct boxnet *n, struct err **e)
 	int r = engine_start(&config, &n->engine, &n->control, e);
 
 	/* They are the engine's now, or closed. */
-	n->sockets = (struct engine_sockets){.dns_udp = -1, .dns_tcp = -1};
+	n->sockets = ENGINE_SOCKETS_INIT;
 	n->waiting = false;
 	return r;
 }
@@ -131,6 +136,8 @@ int boxnet_begin(struct boxnet *n, struct err **e)
 {
 	n->waiting = n->sockets.dns_udp >= 0;
 	n->has_gateway = !is_empty(&n->spec->allow);
+	n->every = n->sockets.every >= 0;
+	n->anchor = take_fd(&n->sockets.anchor);
 	return grants_addresses(&n->spec->allow) ? start_engine(n, e) : 0;
 }
 
@@ -206,6 +213,7 @@ void boxnet_work(struct boxnet *n, const struct pollfd fds[BOXNET_POLLS])
 		/* With its last socket the gateway is gone: the box has no network, which is what it may have. */
 		log_note("the box has no network any more: its engine ended");
 		end_engine(n);
+		close_sockets(n);
 	}
 }
 
@@ -237,22 +245,72 @@ static int open_gateway(struct boxnet *n, struct err **e)
 	return r < 0 ? r : boxnet_begin(n, e);
 }
 
+/* Has `fresh` addresses that `old` has no route for? */
+static bool has_new_nets(const struct policy *old, const struct policy *fresh)
+{
+	size_t n_old = policy_nets(old, NULL, 0);
+	size_t n = policy_nets(fresh, NULL, 0);
+	_cleanup_free_ struct policy_net *had = xcalloc(n_old + 1, sizeof(*had));
+	_cleanup_free_ struct policy_net *nets = xcalloc(n + 1, sizeof(*nets));
+	bool all = true;
+
+	(void)policy_nets(old, had, n_old);
+	(void)policy_nets(fresh, nets, n);
+	for (size_t i = 0; i < n && all; i++) {
+		all = false;
+		for (size_t k = 0; k < n_old && !all; k++)
+			all = had[k].bits == nets[i].bits && address_equal(&had[k].net, &nets[i].net);
+	}
+	return !all;
+}
+
+/* Before the engine lets through what is new: routes and listeners for it. */
+static int widen_gateway(struct boxnet *n, const struct strv *all, struct err **e)
+{
+	_cleanup_policy_ struct policy *old = policy_new();
+	_cleanup_policy_ struct policy *fresh = policy_new();
+	struct box_spec spec = {.allow = *all};
+	int every = -1;
+	int r = policy_add_all(old, &n->spec->allow, e);
+
+	if (r == 0)
+		r = policy_add_all(fresh, all, e);
+	if (r < 0 || (!has_new_nets(old, fresh) && policy_every_port(fresh) <= n->every))
+		return r;
+	r = n->kind->widen_gateway(n->running->pid, &spec, n->anchor, n->every ? NULL : &every, e);
+	if (r < 0 || every < 0)
+		return r;
+	n->every = true;
+	if (n->control >= 0)
+		return engine_add_every(n->control, every, e);
+	n->sockets.every = every;
+	return 0;
+}
+
 int boxnet_change(struct boxnet *n, char op, const char *entry, struct err **e)
 {
 	_cleanup_strv_ struct strv all = STRV_INIT;
+	_cleanup_strv_ struct strv before = STRV_INIT;
 	int r = 0;
 
+	strv_add_all(&before, n->own.v);
 	if (!n->waiting && n->control < 0)
 		return err_set(e, ENETDOWN, "the box has no gateway");
 	if (op == '+' || op == '-')
 		r = change_own(n, op, entry, e);
 	if (r == 0)
 		r = effective(n, &all, e);
+	if (r == 0 && n->has_gateway)
+		r = widen_gateway(n, &all, e);
 	if (r == 0 && n->control >= 0 && n->has_gateway)
 		r = engine_set_policy(n->control, &all, e);
-	if (r < 0)
+	if (r < 0) {
+		replace(&n->own, &before);
 		return r;
+	}
 	replace(&n->spec->allow, &all);
+	if (n->waiting && n->has_gateway && grants_addresses(&n->spec->allow))
+		return start_engine(n, e);
 	if (n->has_gateway || is_empty(&n->spec->allow))
 		return 0;
 	return open_gateway(n, e);

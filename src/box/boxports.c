@@ -300,7 +300,7 @@ static void end_engine(struct boxports *p)
 static int want_engine(struct boxports *p)
 {
 	const struct strv nothing = STRV_INIT;
-	const struct engine_config config = {.sockets = {.dns_udp = -1, .dns_tcp = -1}, .policy = &nothing};
+	const struct engine_config config = {.sockets = ENGINE_SOCKETS_INIT, .policy = &nothing};
 	_cleanup_err_ struct err *e = NULL;
 	int r = p->control >= 0 ? 0 : engine_start(&config, &p->engine, &p->control, &e);
 

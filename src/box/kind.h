@@ -55,6 +55,11 @@ struct kind {
 	/* A running box that was started with a gateway to which nothing was granted (an empty spec->allow) is granted
 	 * something now: makes what start left out, and gives the sockets anew. Those of start go. */
 	int (*open_gateway)(pid_t pid, const struct box_spec *spec, struct engine_sockets *ret, struct err **e);
+	/* A running box with a gateway is granted addresses, or every port of a name: makes the routes for spec->allow
+	 * that it lacks, and the socket engine_sockets.every if that is wanted and ret_every is not NULL (it is left
+	 * alone else). `anchor` is engine_sockets.anchor. What is there and no longer granted stays: the engine refuses
+	 * it. */
+	int (*widen_gateway)(pid_t pid, const struct box_spec *spec, int anchor, int *ret_every, struct err **e);
 	/* May be NULL. Removes what processes of the kind that were killed left in the runtime folder. */
 	void (*sweep)(void);
 };

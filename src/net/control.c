@@ -75,7 +75,8 @@ static int send_policy(int control, const struct strv *policy, int answer_fd)
 		return -E2BIG;
 	do {
 		size_t n = all.len - at < room ? all.len - at : room;
-		struct policy_message head = {.total = (uint32_t)all.len, .offset = (uint32_t)at};
+		struct policy_message head = {
+			.message = MESSAGE_POLICY, .total = (uint32_t)all.len, .offset = (uint32_t)at};
 		int r;
 
 		memcpy(message, &head, sizeof(head));
@@ -117,10 +118,27 @@ int engine_set_policy(int control, const struct strv *policy, struct err **e)
 	return answer.errnum ? err_set(e, answer.errnum > 0 ? answer.errnum : EIO, "%s", answer.message) : 0;
 }
 
+int engine_add_every(int control, int fd, struct err **e)
+{
+	int r = send_waiting(control, (const uint8_t[]){MESSAGE_EVERY}, 1, fd);
+
+	(void)close_fd(fd);
+	return r < 0 ? err_errno(e, -r, "network: cannot give the gateway its listener") : 0;
+}
+
+int engine_set_servers(int control, const char *servers)
+{
+	_cleanup_str_ struct str message = STR_INIT;
+
+	str_addc(&message, MESSAGE_SERVERS);
+	str_adds(&message, servers);
+	return message.len > POLICY_MESSAGE_MAX ? -E2BIG : send_waiting(control, message.p, message.len, -1);
+}
+
 int engine_forward(int control, int host_fd, int box_fd)
 {
 	const int fds[2] = {host_fd, box_fd};
-	int r = fd_send(control, "f", 1, fds, 2);
+	int r = fd_send(control, (const uint8_t[]){MESSAGE_FORWARD}, 1, fds, 2);
 
 	if (r == -EAGAIN)
 		return r;
@@ -136,7 +154,7 @@ void engine_finish(int control, int timeout_ms)
 	int64_t end;
 	int64_t left = timeout_ms;
 
-	if (fd_send(control, "e", 1, NULL, 0) < 0)
+	if (fd_send(control, (const uint8_t[]){MESSAGE_FINISH}, 1, NULL, 0) < 0)
 		return;
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	end = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + timeout_ms;
@@ -183,24 +201,43 @@ static void receive_piece(struct engine *g, size_t n, int answer_fd)
 	(void)fd_write_all(answer_fd, &answer, sizeof(answer));
 }
 
+/* Takes the descriptors; those nobody wants are closed. */
+static void receive(struct engine *g, size_t n, int fds[2], size_t nfds)
+{
+	switch ((enum message)g->buffer[0]) {
+	case MESSAGE_POLICY:
+		if (n >= sizeof(struct policy_message))
+			receive_piece(g, n, nfds == 1 ? fds[0] : -1);
+		break;
+	case MESSAGE_FORWARD:
+		if (nfds == 2)
+			relay_adopt(g, take_fd(&fds[0]), take_fd(&fds[1]));
+		break;
+	case MESSAGE_FINISH:
+		g->finishing = true;
+		break;
+	case MESSAGE_EVERY:
+		if (nfds == 1)
+			(void)ports_add_every(g, take_fd(&fds[0]));
+		break;
+	case MESSAGE_SERVERS:
+		resolver_use(g->resolver, (const char *)g->buffer + 1, n - 1);
+		break;
+	}
+}
+
 bool policy_receive(struct engine *g)
 {
 	int fds[2] = {-1, -1};
 	size_t nfds = 2;
 	ssize_t n = fd_recv(g->control, g->buffer, POLICY_MESSAGE_MAX, fds, &nfds, MSG_DONTWAIT);
-	_cleanup_close_ int answer_fd = n > 0 && nfds == 1 ? fds[0] : -1;
 
-	if (n > 0 && nfds == 2) {
-		relay_adopt(g, fds[0], fds[1]);
-		return true;
-	}
-	if (n == 1)
-		g->finishing = true;
 	if (n == -EAGAIN || n == -EINTR)
 		return true;
 	if (n <= 0)
 		return false;
-	if ((size_t)n >= sizeof(struct policy_message))
-		receive_piece(g, (size_t)n, answer_fd);
+	receive(g, (size_t)n, fds, nfds);
+	for (size_t i = 0; i < 2; i++)
+		(void)close_fd(fds[i]);
 	return true;
 }

@@ -56,7 +56,8 @@ static int keep_only(int *fds, size_t n)
 
 static int become_engine(const struct engine_sockets *s, int control, int report, pid_t parent, struct err **e)
 {
-	int fds[ENGINE_SPARE_SOCKETS + 4] = {control, report, s->dns_udp, s->dns_tcp};
+	enum { OTHERS = 5 };
+	int fds[ENGINE_SPARE_SOCKETS + OTHERS] = {control, report, s->dns_udp, s->dns_tcp, s->every};
 	struct rlimit limit;
 	sigset_t none;
 	int r;
@@ -72,8 +73,8 @@ static int become_engine(const struct engine_sockets *s, int control, int report
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		return err_set(e, ESRCH, "network: the gateway's supervisor is gone");
-	memcpy(fds + 4, s->spare, s->n_spare * sizeof(*fds));
-	r = keep_only(fds, s->n_spare + 4);
+	memcpy(fds + OTHERS, s->spare, s->n_spare * sizeof(*fds));
+	r = keep_only(fds, s->n_spare + OTHERS);
 	if (r < 0)
 		return err_errno(e, -r, "network: cannot close the gateway's other descriptors");
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
@@ -166,6 +167,8 @@ static int prepare(struct engine *g, const struct engine_config *config, int con
 		r = warm_up(e);
 	if (r == 0)
 		r = watch_all(g, e);
+	if (r == 0 && config->sockets.every >= 0 && (r = ports_add_every(g, config->sockets.every)) < 0)
+		(void)err_errno(e, -r, "network: the gateway cannot listen");
 	if (r == 0)
 		r = policy_add_all(p, config->policy, e);
 	if (r == 0)
@@ -199,6 +202,7 @@ static void close_sockets(const struct engine_sockets *s)
 {
 	(void)close_fd(s->dns_udp);
 	(void)close_fd(s->dns_tcp);
+	(void)close_fd(s->every);
 	for (size_t i = 0; i < s->n_spare; i++)
 		(void)close_fd(s->spare[i]);
 }

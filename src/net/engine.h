@@ -31,13 +31,16 @@ enum {
 	ENGINE_CONNECTIONS_MAX = 16384,
 };
 
-/* What the gateway namespace provides; all descriptors become the engine's. */
+/* What the gateway namespace provides; all descriptors but the anchor become the engine's. */
 struct engine_sockets {
 	int dns_udp;                     /* bound; -1: none */
 	int dns_tcp;                     /* bound, listening; -1: none */
 	int spare[ENGINE_SPARE_SOCKETS]; /* TCP, unbound, SO_REUSEADDR; any port may be bound (sysctl) */
 	size_t n_spare;
+	int every;  /* TCP, bound: whatever the port, all of the box's connections come to it (sys/nft.h); -1: none */
+	int anchor; /* in that namespace and for nothing else: the caller keeps it, to find the namespace; -1: none */
 };
+#define ENGINE_SOCKETS_INIT ((struct engine_sockets){.dns_udp = -1, .dns_tcp = -1, .every = -1, .anchor = -1})
 
 struct engine_config {
 	struct engine_sockets sockets;
@@ -68,8 +71,13 @@ struct engine_event {
 /* Forks the engine. *ret_control: SOCK_SEQPACKET, non-blocking for the caller; closing it ends the engine. Returns when
  * the engine serves (or its error): the box may start. The sockets are closed here in any case. */
 int engine_start(const struct engine_config *config, pid_t *ret_pid, int *ret_control, struct err **e);
-/* Replaces the policy of a running engine; connections that it no longer allows are closed. */
+/* Replaces the policy of a running engine; connections that it no longer allows are closed. One with a name that is
+ * allowed on every port needs such a socket: engine_sockets.every, or engine_add_every() before. */
 int engine_set_policy(int control, const struct strv *policy, struct err **e);
+/* The socket becomes the engine's, as engine_sockets.every. */
+int engine_add_every(int control, int fd, struct err **e);
+/* The host's name servers have changed: their addresses, with commas between them. */
+int engine_set_servers(int control, const char *servers);
 /* The next event: 1, 0 when there is none now, -EPIPE when the engine has ended. */
 int engine_event(int control, struct engine_event *ret);
 /* Relays between two connected TCP sockets, the host's and the box's, as any connection; both become the engine's.

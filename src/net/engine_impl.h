@@ -28,7 +28,8 @@ enum { ENGINE_BUFFER = 64 * 1024, DNS_CLIENTS_MAX = 64 };
 
 struct listener {
 	int fd;
-	uint16_t port; /* 0: spare, unbound */
+	uint16_t port; /* 0: spare, unbound; or `every` */
+	bool every;    /* for every port: an accepted socket says which was meant */
 };
 
 /* Which list of time limits a relay is in; each holds relays in the order of `since`. */
@@ -49,7 +50,7 @@ struct engine {
 	struct notes notes;
 	struct pipes pipes;
 
-	struct listener listeners[ENGINE_SPARE_SOCKETS];
+	struct listener listeners[ENGINE_SPARE_SOCKETS + 1];
 	size_t n_listeners;
 	uint32_t accept_again; /* second at which the listeners are looked at again; 0: they are */
 
@@ -77,8 +78,16 @@ struct engine {
 /* epoll_ctl ADD; 0 or -errno. */
 int engine_watch(struct engine *g, int fd, uint32_t events, enum tag tag, uint32_t index);
 
-/* control.c: the messages of a policy on the control socket. */
+/* control.c: the messages on the control socket. The first byte says what it is. */
+enum message {
+	MESSAGE_POLICY,  /* a piece of it: struct policy_message and what it announces; the last has a pipe */
+	MESSAGE_FORWARD, /* two sockets */
+	MESSAGE_FINISH,
+	MESSAGE_EVERY,   /* a listener */
+	MESSAGE_SERVERS, /* the host's name servers, as text: resolver_use() */
+};
 struct policy_message {
+	uint8_t message; /* enum message */
 	uint32_t total;  /* bytes of the whole policy: its entries, each with its NUL */
 	uint32_t offset; /* of what follows the header */
 };
@@ -94,6 +103,8 @@ void engine_serve(struct engine *g);
 int engine_use_policy(struct engine *g, struct policy *p, struct err **e);
 /* ports.c: a listener for each port of the policy. One that is no longer in it stays, and refuses what comes. */
 int ports_open(struct engine *g, const struct policy *p, struct err **e);
+/* Takes the socket that all connections come to. */
+int ports_add_every(struct engine *g, int fd);
 /* Reads and applies what the supervisor sent; false when it is gone. */
 bool policy_receive(struct engine *g);
 

@@ -34,7 +34,7 @@ static void listeners_watch(struct engine *g, uint32_t events)
 	for (size_t i = 0; i < g->n_listeners; i++) {
 		struct epoll_event ev = {.events = events, .data.u64 = (uint64_t)i << 32 | TAG_LISTENER};
 
-		if (g->listeners[i].port)
+		if (g->listeners[i].port || g->listeners[i].every)
 			(void)epoll_ctl(g->epoll_fd, EPOLL_CTL_MOD, g->listeners[i].fd, &ev);
 	}
 }

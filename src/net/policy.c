@@ -40,22 +40,28 @@ static const char *const POLICY_NIX[] = {
 	"cache.flakehub.com",
 };
 
+struct ports {
+	uint64_t set; /* of those with a number */
+	bool every;
+};
+
 struct name {
 	char *name;
-	uint64_t own;   /* ports of the name itself */
-	uint64_t below; /* of every name below it */
+	struct ports own;   /* of the name itself */
+	struct ports below; /* of every name below it */
 };
 
 struct net {
 	struct address net;
 	unsigned bits;
-	uint64_t ports;
+	struct ports ports;
 };
 
 struct policy {
 	uint16_t ports[POLICY_PORTS_MAX];
 	size_t n_ports;
-	uint64_t all; /* ports of every name */
+	bool every_port;  /* a name has them */
+	struct ports all; /* of every name */
 	size_t n_entries;
 	struct name *names; /* by name */
 	size_t n_names;
@@ -147,7 +153,7 @@ static void *grown(void *array, size_t n, size_t *cap, size_t size)
 }
 
 /* The set of ports of an entry's name or network; made when it is not there and `make`, else NULL. */
-static uint64_t *name_ports(struct policy *p, const struct policyentry *entry, bool make)
+static struct ports *name_ports(struct policy *p, const struct policyentry *entry, bool make)
 {
 	bool there;
 	size_t i = name_place(p, entry->name, &there);
@@ -163,7 +169,7 @@ static uint64_t *name_ports(struct policy *p, const struct policyentry *entry, b
 	return entry->kind == POLICYENTRY_BELOW ? &p->names[i].below : &p->names[i].own;
 }
 
-static uint64_t *net_ports(struct policy *p, const struct policyentry *entry, bool make)
+static struct ports *net_ports(struct policy *p, const struct policyentry *entry, bool make)
 {
 	bool there;
 	size_t i = net_place(p, &entry->net, entry->bits, &there);
@@ -180,7 +186,7 @@ static uint64_t *net_ports(struct policy *p, const struct policyentry *entry, bo
 	return &p->nets[i].ports;
 }
 
-static uint64_t *entry_ports(struct policy *p, const struct policyentry *entry, bool make)
+static struct ports *entry_ports(struct policy *p, const struct policyentry *entry, bool make)
 {
 	if (entry->kind == POLICYENTRY_ALL)
 		return &p->all;
@@ -196,14 +202,15 @@ static uint64_t port_bit(const struct policy *p, uint16_t port)
 	return 0;
 }
 
-/* Numbers the ports of an entry. 0 when there are too many; p->n_ports may have grown all the same. */
+/* Numbers the ports of an entry. 0 when there are too many, and p->n_ports may have grown all the same; or none by
+ * number. */
 static uint64_t take_ports(struct policy *p, const struct policyentry *entry)
 {
 	const uint16_t web[] = {HTTP_PORT, HTTPS_PORT};
 	const uint16_t *ports = entry->port ? &entry->port : web;
 	uint64_t set = 0;
 
-	for (size_t i = 0; i < (entry->port ? 1 : ARRAY_SIZE(web)); i++) {
+	for (size_t i = 0; i < (entry->every_port ? 0 : entry->port ? 1 : ARRAY_SIZE(web)); i++) {
 		uint64_t bit = port_bit(p, ports[i]);
 
 		if (!bit) {
@@ -222,20 +229,24 @@ static int insert(struct policy *p, const struct policyentry *entry, const char 
 {
 	size_t n_ports = p->n_ports;
 	uint64_t set = take_ports(p, entry);
-	const uint64_t *have;
+	const struct ports *have;
 
-	if (!set) {
+	if (!set && !entry->every_port) {
 		p->n_ports = n_ports;
 		return policyentry_refuse_size(e, text, "a policy has at most 64 different ports");
 	}
 	have = entry_ports(p, entry, false);
-	if (have && (set & ~*have) == 0)
+	if (have && (have->every || (!entry->every_port && (set & ~have->set) == 0))) {
+		p->n_ports = n_ports;
 		return 0;
+	}
 	if (p->n_entries == POLICY_ENTRIES_MAX) {
 		p->n_ports = n_ports;
 		return policyentry_refuse_size(e, text, "a policy has at most 4096 entries");
 	}
-	*entry_ports(p, entry, true) |= set;
+	entry_ports(p, entry, true)->set |= set;
+	entry_ports(p, entry, true)->every |= entry->every_port;
+	p->every_port |= entry->every_port;
 	return 1;
 }
 
@@ -297,33 +308,44 @@ int policy_normalise_all(const struct strv *entries, struct strv *to, struct err
 
 bool policy_is_empty(const struct policy *p)
 {
-	return p->n_names == 0 && p->n_nets == 0 && !p->all;
+	return p->n_names == 0 && p->n_nets == 0 && !p->all.set;
 }
 
-static uint64_t ports_of_name(const struct policy *p, const char *name)
+static void add_ports(struct ports *to, const struct ports *more)
+{
+	to->set |= more->set;
+	to->every |= more->every;
+}
+
+static struct ports ports_of_name(const struct policy *p, const char *name)
 {
 	bool there;
 	size_t i = name_place(p, name, &there);
-	uint64_t set = p->all | (there ? p->names[i].own : 0);
+	struct ports ports = p->all;
+
+	if (there)
+		add_ports(&ports, &p->names[i].own);
 
 	for (const char *dot = strchr(name, '.'); dot; dot = strchr(dot + 1, '.')) {
 		i = name_place(p, dot + 1, &there);
 		if (there)
-			set |= p->names[i].below;
+			add_ports(&ports, &p->names[i].below);
 	}
-	return set;
+	return ports;
 }
 
 bool policy_has_name(const struct policy *p, const char *name)
 {
-	return ports_of_name(p, name) != 0;
+	const struct ports ports = ports_of_name(p, name);
+
+	return ports.set || ports.every;
 }
 
 bool policy_allows_name(const struct policy *p, const char *name, uint16_t port)
 {
-	uint64_t bit = port_bit(p, port);
+	const struct ports ports = ports_of_name(p, name);
 
-	return bit && (ports_of_name(p, name) & bit);
+	return ports.every || (ports.set & port_bit(p, port));
 }
 
 bool policy_allows_address(const struct policy *p, const struct address *a, uint16_t port)
@@ -342,7 +364,7 @@ bool policy_allows_address(const struct policy *p, const struct address *a, uint
 			bool there;
 			size_t i = net_place(p, &net, bits, &there);
 
-			if (there && (p->nets[i].ports & bit))
+			if (there && (p->nets[i].ports.set & bit))
 				return true;
 		}
 		if (bits == 0)
@@ -362,13 +384,18 @@ size_t policy_ports(const struct policy *p, uint16_t ret[POLICY_PORTS_MAX])
 	return p->n_ports;
 }
 
+bool policy_every_port(const struct policy *p)
+{
+	return p->every_port;
+}
+
 size_t policy_nets(const struct policy *p, struct policy_net *ret, size_t max)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->n_nets; i++) {
 		for (size_t k = 0; k < p->n_ports; k++) {
-			if (!(p->nets[i].ports >> k & 1))
+			if (!(p->nets[i].ports.set >> k & 1))
 				continue;
 			if (ret && n < max)
 				ret[n] = (struct policy_net){p->nets[i].net, p->nets[i].bits, p->ports[k]};

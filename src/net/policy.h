@@ -5,6 +5,7 @@
  *     example.org            that name, ports 80 and 443
  *     *.example.org          every name below it, not itself; the same ports
  *     example.org:8443       one port; also *.example.org:22
+ *     example.org:*          every port; also *.example.org:*
  *     10.1.2.3:5432          an address, always with a port; also [fd00::1]:5432
  *     10.1.0.0/16:5432       a network, the same; also [fd00::]/8:5432
  *     nix                    what flakes and substituters need (POLICY_NIX in policy.c)
@@ -43,9 +44,9 @@ static inline void policy_freep(struct policy **p)
 }
 #define _cleanup_policy_ ATTR_CLEANUP(policy_freep)
 
-/* Adds an entry. -EINVAL with the position (from 1) and the reason for a malformed one; -ENOTSUP for `host:*`, which no
- * kind can enforce yet; -E2BIG beyond the limits above; -ELIBACC for a name that is not ASCII, without libidn2. Then
- * the policy is as it was. An entry that allows nothing new does not count. */
+/* Adds an entry. -EINVAL with the position (from 1) and the reason for a malformed one; -E2BIG beyond the limits above;
+ * -ELIBACC for a name that is not ASCII, without libidn2. Then the policy is as it was. An entry that allows nothing
+ * new does not count. */
 int policy_add(struct policy *p, const char *entry, struct err **e);
 /* Adds each of `entries` (may be empty) up to the first error. */
 int policy_add_all(struct policy *p, const struct strv *entries, struct err **e);
@@ -63,6 +64,8 @@ bool policy_allows_name(const struct policy *p, const char *name, uint16_t port)
 bool policy_allows_address(const struct policy *p, const struct address *a, uint16_t port);
 /* The ports to listen on, ascending. Returns how many. */
 size_t policy_ports(const struct policy *p, uint16_t ret[POLICY_PORTS_MAX]);
+/* Has it a name with every port? Then policy_ports() are not all. */
+bool policy_every_port(const struct policy *p);
 /* The address and network entries, for routes. Returns the number; ret may be NULL to count. */
 struct policy_net {
 	struct address net;

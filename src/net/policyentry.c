@@ -31,17 +31,6 @@ int policyentry_refuse_size(struct err **e, const char *entry, const char *why)
 	return err_set(e, E2BIG, "'%s'%s: %s", str_text(&shown), n > 64 ? "..." : "", why);
 }
 
-static int refuse_all_ports(struct err **e, const char *entry)
-{
-	_cleanup_str_ struct str shown = STR_INIT;
-
-	str_add_printable(&shown, entry, strlen(entry), false);
-	(void)err_set(e, ENOTSUP, "'%s': all ports of a host cannot be allowed at once", str_text(&shown));
-	(void)err_hint(e, "name the ports, an entry for each: %.*s:443", (int)(strlen(str_text(&shown)) - 2),
-		       str_text(&shown));
-	return -ENOTSUP;
-}
-
 static bool is_digit(char c)
 {
 	return c >= '0' && c <= '9';
@@ -57,7 +46,7 @@ static int parse_port(const char *entry, size_t colon, uint16_t *ret, struct err
 	if (n == 0)
 		return refuse(e, entry, colon + 1, "the port is missing behind ':'");
 	if (strcmp(digits, "*") == 0)
-		return refuse_all_ports(e, entry);
+		return refuse(e, entry, colon + 1, "only a name is allowed with every port, an address with one");
 	for (size_t i = 0; i < n; i++) {
 		if (!is_digit(digits[i]))
 			return refuse(e, entry, colon + 1 + i, "a port is a number from 1 to 65535");
@@ -193,7 +182,8 @@ static int parse_name(const char *text, size_t n, struct policyentry *entry, str
 		if (from == 0 && strcmp(entry->name, words[i].word) == 0)
 			return refuse(e, text, strlen(words[i].word), "nothing stands behind the word '%s'",
 				      words[i].word);
-	return text[n] == ':' ? parse_port(text, n, &entry->port, e) : 0;
+	entry->every_port = strcmp(text + n, ":*") == 0;
+	return text[n] == ':' && !entry->every_port ? parse_port(text, n, &entry->port, e) : 0;
 }
 
 static int refuse_path(struct err **e, const char *text, size_t at, const char *why)
@@ -260,4 +250,6 @@ void policyentry_write(const struct policyentry *entry, struct str *s)
 	str_adds(s, entry->name);
 	if (entry->port)
 		str_addf(s, ":%u", (unsigned)entry->port);
+	if (entry->every_port)
+		str_adds(s, ":*");
 }

@@ -18,7 +18,8 @@ struct policyentry {
 	char name[HOSTNAME_MAX + 1]; /* of _NAME; of _BELOW without "*."; else "" */
 	struct address net;          /* of _NET: no bits behind the first `bits`; IPv4 where it was mapped into IPv6 */
 	unsigned bits;
-	uint16_t port; /* 0: none was given */
+	uint16_t port;   /* 0: none was given */
+	bool every_port; /* ":*"; of _NAME and _BELOW */
 };
 
 /* Errors as policy_add()'s. */

@@ -1,4 +1,5 @@
 #include "net/engine_impl.h"
+#include "sys/fd.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -11,7 +12,7 @@ enum { BACKLOG = 4096 };
 static struct listener *find_port(struct engine *g, uint16_t port)
 {
 	for (size_t i = 0; i < g->n_listeners; i++)
-		if (g->listeners[i].port == port && g->listeners[i].fd >= 0)
+		if (g->listeners[i].port == port && g->listeners[i].fd >= 0 && !g->listeners[i].every)
 			return &g->listeners[i];
 	return NULL;
 }
@@ -46,11 +47,41 @@ static int listen_on(struct engine *g, struct listener *l, uint16_t port)
 	return r;
 }
 
+static bool has_every(const struct engine *g)
+{
+	for (size_t i = 0; i < g->n_listeners; i++)
+		if (g->listeners[i].every)
+			return true;
+	return false;
+}
+
+int ports_add_every(struct engine *g, int fd)
+{
+	_cleanup_close_ int owned = fd;
+	const int on = 1;
+	int r = fd_set_nonblock(fd, true);
+
+	if (has_every(g) || g->n_listeners == ARRAY_SIZE(g->listeners))
+		return -EBUSY;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (r == 0 && listen(fd, BACKLOG) < 0)
+		r = -errno;
+	if (r == 0)
+		r = engine_watch(g, fd, EPOLLIN, TAG_LISTENER, (uint32_t)g->n_listeners);
+	if (r == 0)
+		g->listeners[g->n_listeners++] = (struct listener){.fd = take_fd(&owned), .every = true};
+	return r;
+}
+
 int ports_open(struct engine *g, const struct policy *p, struct err **e)
 {
 	uint16_t ports[POLICY_PORTS_MAX];
 	size_t n = policy_ports(p, ports);
 
+	if (has_every(g))
+		return 0;
+	if (policy_every_port(p))
+		return err_set(e, ENOTSUP, "network: this box's gateway listens on single ports only");
 	for (size_t i = 0; i < n; i++) {
 		struct listener *spare;
 		int r;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -102,16 +103,21 @@ void relay_bury(struct engine *g)
 	}
 }
 
-/* Where the box wanted to go: the accepted socket's own address. */
-static bool target(int fd, struct address *ret)
+/* Where the box wanted to go: the accepted socket's own address. *port is set if it is 0. */
+static bool target(int fd, struct address *ret, uint16_t *port)
 {
 	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = {0};
 	socklen_t n = sizeof(ss);
 
 	if (getsockname(fd, (struct sockaddr *)&ss, &n) < 0)
 		return false;
 	address_from_sockaddr(&ss, ret);
+	if (*port == 0) {
+		/* Of both families at the same place. */
+		memcpy(port, (const char *)&ss + offsetof(struct sockaddr_in, sin_port), sizeof(*port));
+		*port = ntohs(*port);
+	}
 	if (ret->family == AF_INET6 && memcmp(ret->bytes, mapped, sizeof(mapped)) == 0) {
 		ret->family = AF_INET;
 		memmove(ret->bytes, ret->bytes + 12, 4);
@@ -137,7 +143,7 @@ static void host_text(struct relay *c, char ret[HOSTNAME_MAX + 1])
 	ret[0] = '\0';
 	if (c->name)
 		(void)snprintf(ret, HOSTNAME_MAX + 1, "%s", c->name);
-	else if (target(c->fd[BOX], &a))
+	else if (target(c->fd[BOX], &a, &c->port))
 		address_format(&a, ret);
 }
 
@@ -215,7 +221,7 @@ void relay_accept(struct engine *g, int fd, uint16_t port)
 	const char *name;
 	struct relay *c;
 
-	if (g->n_free == 0 || !target(fd, &to)) {
+	if (g->n_free == 0 || !target(fd, &to, &port)) {
 		(void)close_fd(fd);
 		return;
 	}
@@ -333,7 +339,7 @@ static bool still_allowed(struct relay *c)
 	if (c->name && !policy_allows_name(c->g->policy, c->name, c->port))
 		return false;
 	if (!c->name)
-		return target(c->fd[BOX], &a) && policy_allows_address(c->g->policy, &a, c->port);
+		return target(c->fd[BOX], &a, &c->port) && policy_allows_address(c->g->policy, &a, c->port);
 	if (c->phase == PHASE_DIAL)
 		return dial_allowed(c->g, &c->dial->addresses[c->dial->next - 1], c->port);
 	if (c->phase != PHASE_FLOW)

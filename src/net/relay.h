@@ -73,7 +73,7 @@ struct relay {
 	bool resolving;
 };
 
-/* Takes the accepted socket. */
+/* Takes the accepted socket. Port 0: its own address says which. */
 void relay_accept(struct engine *g, int fd, uint16_t port);
 /* Takes two sockets that are connected already. */
 void relay_adopt(struct engine *g, int host_fd, int box_fd);

@@ -1,5 +1,6 @@
 #include "net/resolver.h"
 
+#include "base/str.h"
 #include "net/hostname.h"
 
 #include <ares.h>
@@ -50,6 +51,7 @@ struct resolver {
 	struct lookup **kept_end;
 	size_t n_kept;
 	size_t n_pending;
+	bool replacing; /* a channel that goes gives back what is pending, to be asked again */
 };
 
 static struct {
@@ -61,6 +63,7 @@ static struct {
 	__typeof__(ares_freeaddrinfo) *freeaddrinfo;
 	__typeof__(ares_process_fd) *process_fd;
 	__typeof__(ares_timeout) *timeout;
+	__typeof__(ares_set_servers_csv) *set_servers_csv;
 	__typeof__(ares_strerror) *strerror;
 } cares;
 
@@ -84,7 +87,8 @@ static int load(struct err **e)
 	    !find(lib, "ares_init_options", &cares.init_options) || !find(lib, "ares_destroy", &cares.destroy) ||
 	    !find(lib, "ares_getaddrinfo", &cares.getaddrinfo) ||
 	    !find(lib, "ares_freeaddrinfo", &cares.freeaddrinfo) || !find(lib, "ares_process_fd", &cares.process_fd) ||
-	    !find(lib, "ares_timeout", &cares.timeout) || !find(lib, "ares_strerror", &cares.strerror)) {
+	    !find(lib, "ares_timeout", &cares.timeout) || !find(lib, "ares_set_servers_csv", &cares.set_servers_csv) ||
+	    !find(lib, "ares_strerror", &cares.strerror)) {
 		const char *why = dlerror();
 
 		(void)err_set(e, ELIBACC, "names: cannot load libcares.so.2: %s", why ? why : "unknown reason");
@@ -130,12 +134,22 @@ static void on_socket(void *data, ares_socket_t fd, int readable, int writable)
 		(void)epoll_ctl(r->epoll_fd, EPOLL_CTL_MOD, fd, &ev);
 }
 
-int resolver_new(int epoll_fd, struct resolver **ret, struct err **e)
+static int new_channel(struct resolver *r, ares_channel *ret)
 {
 	/* NOSEARCH: a name of the policy is never completed with the host's own domains. */
 	struct ares_options options = {
 		.flags = ARES_FLAG_NOSEARCH, .timeout = TIMEOUT_MS, .tries = TRIES, .sock_state_cb = on_socket};
 	char lookups[] = "fb"; /* the hosts file, then DNS */
+
+	options.lookups = lookups;
+	options.sock_state_cb_data = r;
+	return cares.init_options(ret, &options,
+				  ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
+					  ARES_OPT_SOCK_STATE_CB);
+}
+
+int resolver_new(int epoll_fd, struct resolver **ret, struct err **e)
+{
 	_cleanup_free_ struct resolver *r = NULL;
 	int status;
 	int rc = load(e);
@@ -148,11 +162,7 @@ int resolver_new(int epoll_fd, struct resolver **ret, struct err **e)
 	r = xcalloc(1, sizeof(*r));
 	r->epoll_fd = epoll_fd;
 	r->kept_end = &r->kept;
-	options.lookups = lookups;
-	options.sock_state_cb_data = r;
-	status = cares.init_options(&r->channel, &options,
-				    ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
-					    ARES_OPT_SOCK_STATE_CB);
+	status = new_channel(r, &r->channel);
 	if (status != ARES_SUCCESS)
 		return err_set(e, EIO, "names: c-ares cannot use the host's DNS configuration: %s",
 			       cares.strerror(status));
@@ -267,12 +277,25 @@ static void keep_addresses(struct lookup *l, const struct ares_addrinfo *res)
 		l->result = -ENOENT;
 }
 
+static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *res);
+
+static void ask(struct resolver *r, struct lookup *l)
+{
+	const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+
+	cares.getaddrinfo(r->channel, l->name, NULL, &hints, on_answer, l);
+}
+
 static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *res)
 {
 	struct lookup *l = arg;
 	struct resolver *r = l->r;
 
 	(void)timeouts;
+	if (status == ARES_EDESTRUCTION && r->replacing) {
+		ask(r, l);
+		return;
+	}
 	l->result = result_of(status);
 	l->n = 0;
 	/* Failures are kept as briefly as possible: long enough that a client which tries again in a loop costs
@@ -323,12 +346,11 @@ static struct lookup *find_lookup(const struct resolver *r, const char *name)
 int resolver_start(struct resolver *r, const char *name,
 		   void (*done)(void *arg, int result, const struct address *addresses, size_t n), void *arg)
 {
-	const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 	struct lookup *l = find_lookup(r, name);
 	struct waiter *w;
-	bool ask = !l || (!l->pending && l->expires <= now_s());
+	bool fresh = !l || (!l->pending && l->expires <= now_s());
 
-	if (l && !l->pending && !ask) {
+	if (l && !l->pending && !fresh) {
 		struct address copy[RESOLVER_ADDRESSES_MAX];
 		size_t n = l->n;
 
@@ -336,7 +358,7 @@ int resolver_start(struct resolver *r, const char *name,
 		done(arg, l->result, copy, n);
 		return 0;
 	}
-	if (ask && r->n_pending >= RESOLVER_PENDING_MAX)
+	if (fresh && r->n_pending >= RESOLVER_PENDING_MAX)
 		return -EBUSY;
 	if (!l) {
 		unsigned slot = name_slot(name);
@@ -346,18 +368,59 @@ int resolver_start(struct resolver *r, const char *name,
 		(void)snprintf(l->name, sizeof(l->name), "%s", name);
 		l->next = r->by_name[slot];
 		r->by_name[slot] = l;
-	} else if (ask) {
+	} else if (fresh) {
 		unkeep(r, l);
 	}
 	w = xcalloc(1, sizeof(*w));
 	*w = (struct waiter){.done = done, .arg = arg};
 	add_waiter(r, l, w);
-	if (ask) {
+	if (fresh) {
 		l->pending = true;
 		r->n_pending++;
-		cares.getaddrinfo(r->channel, name, NULL, &hints, on_answer, l);
+		ask(r, l);
 	}
 	return 0;
+}
+
+/* c-ares refuses a list with one that it cannot read. */
+static bool readable_servers(const char *servers, size_t n, struct str *to)
+{
+	_cleanup_str_ struct str all = STR_INIT;
+	_cleanup_strv_ struct strv each = STRV_INIT;
+
+	str_add(&all, servers, n);
+	strv_split(&each, str_text(&all), ',');
+	for (size_t i = 0; i < each.n; i++) {
+		struct address a;
+		char text[ADDRESS_TEXT_MAX];
+
+		if (!address_parse(each.v[i], strlen(each.v[i]), &a))
+			continue;
+		address_format(&a, text);
+		str_addf(to, "%s%s", to->len > 0 ? "," : "", text);
+	}
+	return to->len > 0;
+}
+
+/* A channel takes no other servers while questions are pending: it is replaced. */
+void resolver_use(struct resolver *r, const char *servers, size_t n)
+{
+	_cleanup_str_ struct str list = STR_INIT;
+	ares_channel old = r->channel;
+	ares_channel fresh;
+
+	if (!readable_servers(servers, n, &list) || new_channel(r, &fresh) != ARES_SUCCESS)
+		return;
+	if (cares.set_servers_csv(fresh, str_text(&list)) != ARES_SUCCESS) {
+		cares.destroy(fresh);
+		return;
+	}
+	r->channel = fresh;
+	r->replacing = true;
+	cares.destroy(old);
+	r->replacing = false;
+	while (r->kept)
+		drop_oldest(r);
 }
 
 void resolver_cancel(struct resolver *r, void *arg)

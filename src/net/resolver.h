@@ -22,6 +22,9 @@ int resolver_start(struct resolver *r, const char *name,
 		   void (*done)(void *arg, int result, const struct address *addresses, size_t n), void *arg);
 /* Forgets `arg`: its done is not called any more. */
 void resolver_cancel(struct resolver *r, void *arg);
+/* From now on it asks these servers: n bytes, addresses with commas between them; those that are none are left out, and
+ * when none is left nothing changes. What is pending is asked again, what was kept is forgotten. */
+void resolver_use(struct resolver *r, const char *servers, size_t n);
 /* An epoll event of one of its sockets; and its timers: milliseconds until resolver_timeout() wants to be called. */
 void resolver_event(struct resolver *r, int fd, unsigned events);
 int resolver_wait_ms(struct resolver *r); /* -1: no timer */

@@ -1,6 +1,7 @@
 /* The facts about namespaces, mounts and the kernel's calls. */
 #include "sys/probe.h"
 
+#include "sys/nft.h"
 #include "sys/probe_impl.h"
 #include "sys/scope.h"
 
@@ -146,6 +147,7 @@ static void add_namespaces(struct probe_facts *facts, const int *result)
 {
 	static const enum probe_trial others[] = {TRIAL_IPCUTSNS, TRIAL_CGROUPNS};
 	static const enum probe_trial net[] = {TRIAL_NETNS, TRIAL_VETH};
+	static const enum probe_trial every_port[] = {TRIAL_NETNS, TRIAL_EVERY_PORT};
 	static const enum probe_trial time[] = {TRIAL_TIMENS};
 	struct probe_fact *fact;
 
@@ -163,6 +165,12 @@ static void add_namespaces(struct probe_facts *facts, const int *result)
 	} else if (fact) {
 		probe_fix(fact, "sudo sysctl -w user.max_net_namespaces=65536 (0 forbids them), or use a kernel with "
 				"CONFIG_NET_NS=y");
+	}
+	fact = add_trials(facts, "every_port", "every port of a host (--allow HOST:*)", "nf_tables with tproxy", result,
+			  every_port, ARRAY_SIZE(every_port), false);
+	if (fact) {
+		probe_lacks(fact, PROBE_NO, "the kernel has no nf_tables with tproxy, or its modules are not loaded");
+		probe_fix(fact, "%s", NFT_FIX);
 	}
 	fact = add_trials(facts, "timens", "own monotonic clock", "time namespace", result, time, ARRAY_SIZE(time),
 			  false);

@@ -6,6 +6,7 @@
 #include "sys/probe_impl.h"
 
 #include "sys/netlink.h"
+#include "sys/nft.h"
 #include "sys/ns.h"
 
 #include <errno.h>
@@ -39,6 +40,14 @@ static int make_veth(void)
 	int r = netlink_open(&n, NULL);
 
 	return r < 0 ? -r : -netlink_add_veth(&n, NULL, &peer, NULL);
+}
+
+static void try_network(int *result)
+{
+	const struct in_addr any = {.s_addr = htonl(INADDR_LOOPBACK)};
+
+	result[TRIAL_VETH] = make_veth();
+	result[TRIAL_EVERY_PORT] = -nft_redirect_all(any, any, 1, NULL);
 }
 
 /* A folder to mount on: any that every system has. */
@@ -104,7 +113,7 @@ static void in_child(int go, int *result)
 	result[TRIAL_CGROUPNS] = outcome(unshare(CLONE_NEWCGROUP));
 	result[TRIAL_NETNS] = outcome(unshare(CLONE_NEWNET));
 	if (result[TRIAL_NETNS] == 0)
-		result[TRIAL_VETH] = make_veth();
+		try_network(result);
 	result[TRIAL_TIMENS] = outcome(unshare(CLONE_NEWTIME));
 	/* Without its mount namespace the child would mount in its parent's. */
 	if (result[TRIAL_MNTNS] == 0)

@@ -10,6 +10,7 @@ static void check_allowed(const struct policy *p, const char *entry)
 	const char *colon = strrchr(entry, ':');
 	_cleanup_str_ struct str name = STR_INIT;
 	struct address a;
+	bool every;
 	uint16_t port;
 
 	if (entry[0] == '[' || strchr(entry, '/') || strcmp(entry, "nix") == 0 || strcmp(entry, "none") == 0)
@@ -21,7 +22,10 @@ static void check_allowed(const struct policy *p, const char *entry)
 		name.p[name.len - strlen(colon)] = '\0';
 	if (below && name.p[1] != '.')
 		return;
-	port = (uint16_t)(colon ? strtoul(colon + 1, NULL, 10) : 443);
+	every = colon && colon[1] == '*';
+	port = (uint16_t)(colon && !every ? strtoul(colon + 1, NULL, 10) : 443);
+	if (policy_every_port(p) < every || (every && !policy_allows_name(p, name.p, 1)))
+		abort();
 	if (address_parse(name.p, strlen(name.p), &a)) {
 		if (!policy_allows_address(p, &a, port))
 			abort();

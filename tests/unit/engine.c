@@ -133,7 +133,7 @@ static void entries(struct strv *policy, const char *extra)
 static int start_engine(void)
 {
 	_cleanup_strv_ struct strv policy = STRV_INIT;
-	struct engine_config config = {.base = BASE, .policy = &policy};
+	struct engine_config config = {.sockets = ENGINE_SOCKETS_INIT, .base = BASE, .policy = &policy};
 	struct err *e = NULL;
 	int r;
 

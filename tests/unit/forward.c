@@ -19,7 +19,7 @@ static int control = -1;
 static void start(void)
 {
 	const struct strv nothing = STRV_INIT;
-	const struct engine_config config = {.sockets = {.dns_udp = -1, .dns_tcp = -1}, .policy = &nothing};
+	const struct engine_config config = {.sockets = ENGINE_SOCKETS_INIT, .policy = &nothing};
 	struct err *e = NULL;
 
 	if (engine_start(&config, &engine, &control, &e) < 0)

@@ -2,9 +2,11 @@
 #ifndef IGLOO_TESTS_KINDGATEWAY_H
 #define IGLOO_TESTS_KINDGATEWAY_H
 
+#include "sys/nft.h"
 #include "sys/ns.h"
 
 #include <arpa/inet.h>
+#include <sched.h>
 
 static const char *const a_name[] = {"example.org", NULL};
 static const char *const nothing[] = {NULL};
@@ -42,6 +44,8 @@ static void close_sockets(struct engine_sockets *s)
 	(void)close(s->dns_tcp);
 	for (size_t i = 0; i < s->n_spare; i++)
 		(void)close(s->spare[i]);
+	(void)close_fd(s->every);
+	(void)close_fd(s->anchor);
 }
 
 /* Runs boxtool in a box that is there; its exit status. */
@@ -225,6 +229,81 @@ TEST(gateway_comes_when_something_is_granted)
 	end(&f);
 	close_sockets(&late);
 	granted = a_name;
+}
+
+/* Widens the gateway of a box that runs by `more`, and says hello from it: does that arrive for this address and port?
+ * `every`: at the socket for every port. */
+static bool widened_hears(const char *more, const char *to, uint16_t port, bool every)
+{
+	_cleanup_free_ char *target = xasprintf("%s %u", to, port);
+	struct engine_sockets sockets;
+	struct fixture f;
+	struct sockaddr_in own = {0};
+	socklen_t len = sizeof(own);
+	_cleanup_close_ int got = -1;
+	_cleanup_err_ struct err *e = NULL;
+	int fd = -1;
+	bool heard;
+
+	begin_gate(&f, &sockets);
+	CHECK(sockets.anchor >= 0 && sockets.every < 0);
+	CHECK(listens_unprivileged(sockets.spare[0], 80) && listens_unprivileged(sockets.spare[1], 1));
+	strv_add(&f.spec.allow, more);
+	CHECK(kind->widen_gateway(f.box->running.pid, &f.spec, sockets.anchor, &fd, &e) == 0);
+	if (e)
+		printf("# %s\n", err_message(e));
+	CHECK((fd >= 0) == every && (!every || listen(fd, 16) == 0));
+	CHECK(run_there(&f, "say", target, out) == 0);
+	got = accept4(every ? fd : sockets.spare[0], NULL, NULL, SOCK_CLOEXEC);
+	heard = got >= 0 && getsockname(got, (struct sockaddr *)&own, &len) == 0 && own.sin_port == htons(port) &&
+		own.sin_addr.s_addr == inet_addr(to);
+	(void)close_fd(fd);
+	end(&f);
+	close_sockets(&sockets);
+	return heard;
+}
+
+static bool has_every_port(void)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		const struct in_addr to = {.s_addr = htonl(INADDR_LOOPBACK)};
+
+		_exit(unshare(geteuid() == 0 ? CLONE_NEWNET : CLONE_NEWUSER | CLONE_NEWNET) < 0 ||
+		      nft_redirect_all(to, to, 1, NULL) < 0);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+TEST(gateway_is_widened)
+{
+	static const char *const entries[] = {"10.1.2.3:80", NULL};
+
+	granted = entries;
+	CHECK(widened_hears("10.7.0.0/16:80", "10.7.1.1", 80, false));
+	CHECK(widened_hears("10.7.0.0/16:80", "10.1.2.3", 80, false));
+	if (has_every_port()) {
+		CHECK(widened_hears("example.org:*", "198.18.1.1", 1, true));
+		CHECK(widened_hears("example.org:*", "198.19.255.254", 65535, true));
+		CHECK(widened_hears("*.example.org:*", "10.1.2.3", 80, true));
+	} else {
+		printf("# no nf_tables with tproxy here\n");
+	}
+	granted = a_name;
+}
+
+TEST(gateway_for_every_port_has_no_other)
+{
+	static const char *const entries[] = {"example.org:*", "example.org:22", NULL};
+	int64_t value = ECONNREFUSED;
+
+	granted = entries;
+	if (has_every_port())
+		value = run_gated("dial", "192.0.0.1 80");
+	granted = a_name;
+	CHECK(value == ECONNREFUSED);
 }
 
 TEST(gateway_gets_dns)

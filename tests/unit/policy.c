@@ -467,6 +467,10 @@ TEST(entry_refused)
 		{"host:80,443", 8, "a number from 1 to 65535"},
 		{"host:80:81", 8, "a second ':'"},
 		{"host:**", 6, "a number from 1 to 65535"},
+		{"10.0.0.0/8:*", 12, "an address with one"},
+		{"[::1]:*", 7, "an address with one"},
+		{"host:*:80", 7, "a second ':'"},
+		{"all:*", 4, "nothing stands behind"},
 		{" host", 1, "a blank"},
 		{"host ", 5, "a blank"},
 		{"ho\033st", 3, "a control character"},
@@ -536,25 +540,6 @@ TEST(entry_refused)
 	CHECK(policy_is_empty(p));
 }
 
-TEST(all_ports_are_not_supported)
-{
-	static const char *const table[][2] = {
-		{"example.org:*", "example.org:443"},
-		{"*.example.org:*", "*.example.org:443"},
-		{"10.0.0.0/8:*", "10.0.0.0/8:443"},
-		{"[::1]:*", "[::1]:443"},
-	};
-	_cleanup_policy_ struct policy *p = policy_new();
-
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-		_cleanup_err_ struct err *e = NULL;
-
-		CHECK(policy_add(p, table[i][0], &e) == -ENOTSUP);
-		CHECK(strstr(err_hints(e), table[i][1]) && strstr(err_hints(e), "name the ports"));
-	}
-	CHECK(policy_add(p, "a..b:*", NULL) == -EINVAL && policy_is_empty(p));
-}
-
 static struct policy *policy_of(const char *entries)
 {
 	_cleanup_strv_ struct strv v = STRV_INIT;
@@ -616,6 +601,36 @@ TEST(names_below)
 	CHECK(!policy_has_name(p, "a.xexample.org") && !policy_has_name(p, "a.example.org.evil.com"));
 	CHECK(policy_allows_name(p, "x.y.net", 8080) && !policy_allows_name(p, "x.y.net", 443));
 	CHECK(!policy_has_name(p, "net"));
+}
+
+TEST(every_port)
+{
+	_cleanup_policy_ struct policy *p = policy_of(
+		"example.org:* *.below.net:* example.org:22 other.org 10.0.0.1:22");
+	_cleanup_str_ struct str normal = STR_INIT;
+	uint16_t ports[POLICY_PORTS_MAX];
+
+	CHECK(policy_every_port(p) && policy_has_name(p, "example.org") && policy_has_name(p, "a.below.net"));
+	CHECK(policy_allows_name(p, "example.org", 1) && policy_allows_name(p, "example.org", 65535));
+	CHECK(policy_allows_name(p, "a.b.below.net", 443) && policy_allows_name(p, "a.below.net", 7));
+	CHECK(!policy_has_name(p, "below.net") && !policy_has_name(p, "a.example.org"));
+	CHECK(policy_allows_name(p, "other.org", 443) && !policy_allows_name(p, "other.org", 22));
+	CHECK(!allows(p, "10.0.0.1", 80) && allows(p, "10.0.0.1", 22));
+	/* Those with a number of their own are few. */
+	CHECK(policy_ports(p, ports) == 3 && ports[0] == 22);
+	CHECK(policy_entry_normalise("*.B\xc3\xbc"
+				     "cher.DE.:*",
+				     &normal, NULL) == 0);
+	CHECK_STR(str_text(&normal), "*.xn--bcher-kva.de:*");
+}
+
+TEST(every_port_of_none)
+{
+	_cleanup_policy_ struct policy *p = policy_of("all nix a:1");
+
+	CHECK(!policy_every_port(p));
+	CHECK(policy_add(p, "a:*", NULL) == 0 && policy_every_port(p) && policy_allows_name(p, "a", 9));
+	CHECK(!policy_allows_name(p, "b", 9));
 }
 
 TEST(all)

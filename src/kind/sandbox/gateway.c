@@ -14,13 +14,16 @@
 #include "kind/sandbox/gateway.h"
 
 #include "sys/fd.h"
+#include "sys/nft.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,7 +35,8 @@
 #define IPV6_OFF "ipv6/conf/" LINK_INSIDE "/disable_ipv6"
 enum { SYNTHETIC_BITS = 15, LINK_BITS = 30, DNS_PORT = 53, BACKLOG = 128, BATCH = 16, WAITS_MAX = 5000 };
 enum { MORE_PORTS = 8 };                         /* beside those of the policy that a box starts with */
-enum { ALL_SOCKETS = ENGINE_SPARE_SOCKETS + 2 }; /* DNS over UDP, over TCP, the spare ones */
+enum { ALL_SOCKETS = ENGINE_SPARE_SOCKETS + 4 }; /* DNS over UDP, over TCP; the anchor, every port; the spare ones */
+enum { AT_ANCHOR = 2, AT_EVERY = 3 };
 
 static struct in_addr ipv4(const char *text)
 {
@@ -56,6 +60,7 @@ int gateway_prepare(struct gateway *g, const struct box_spec *spec, struct err *
 	g->n_spare = policy_ports(policy, ports) + MORE_PORTS;
 	if (g->n_spare > ENGINE_SPARE_SOCKETS)
 		g->n_spare = ENGINE_SPARE_SOCKETS;
+	g->every = policy_every_port(policy);
 	g->n_nets = policy_nets(policy, NULL, 0);
 	g->nets = xcalloc(g->n_nets + 1, sizeof(*g->nets));
 	(void)policy_nets(policy, g->nets, g->n_nets);
@@ -89,10 +94,15 @@ static void close_all(int *fds, size_t n)
 		(void)close_fd(fds[--n]);
 }
 
+static size_t first_spare(const struct gateway *g)
+{
+	return g->every ? AT_EVERY + 1 : AT_EVERY;
+}
+
 /* Of a stub: those for DNS alone. */
 static size_t socket_count(const struct gateway *g)
 {
-	return g->stub ? 2 : 2 + g->n_spare;
+	return g->stub ? 2 : first_spare(g) + g->n_spare;
 }
 
 int gateway_take(struct gateway *g, struct engine_sockets *ret, struct err **e)
@@ -115,10 +125,25 @@ int gateway_take(struct gateway *g, struct engine_sockets *ret, struct err **e)
 			return err_hint(e, "it needs %zu more open files; see `ulimit -n`", all);
 		}
 	}
+	*ret = ENGINE_SOCKETS_INIT;
 	ret->dns_udp = fds[0];
 	ret->dns_tcp = fds[1];
-	memcpy(ret->spare, fds + 2, (all - 2) * sizeof(*fds));
-	ret->n_spare = all - 2;
+	if (g->stub)
+		return 0;
+	ret->anchor = fds[AT_ANCHOR];
+	ret->every = g->every ? fds[AT_EVERY] : -1;
+	memcpy(ret->spare, fds + first_spare(g), g->n_spare * sizeof(*fds));
+	ret->n_spare = g->n_spare;
+	return 0;
+}
+
+int gateway_take_every(struct gateway *g, int *ret, struct err **e)
+{
+	size_t n = 1;
+	char byte;
+
+	if (fd_recv(g->give[0], &byte, 1, ret, &n, 0) <= 0 || n == 0)
+		return err_set(e, EPIPE, "cannot take over the socket of the box's gateway");
 	return 0;
 }
 
@@ -167,18 +192,48 @@ static int add_routes(const struct gateway *g, struct netlink *n, int link, cons
 	return r;
 }
 
-/* fds[0] for DNS over UDP, fds[1] over TCP, the others spare; bound later, when the address is there. */
+/* The socket that nft_redirect_all() brings every connection to. Its port is one that no other has now; later ones are
+ * not bound, because nothing would come to them. */
+static int make_every(int *ret, struct err **e)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = ipv4("127.0.0.1")};
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const int on = 1;
+	int r = fd < 0 || setsockopt(fd, SOL_IP, IP_TRANSPARENT, &on, sizeof(on)) < 0 ? -errno : -EADDRINUSE;
+
+	for (uint16_t port = 1; r == -EADDRINUSE && port <= ENGINE_SPARE_SOCKETS + 1; port++) {
+		at.sin_port = htons(port);
+		r = bind(fd, (const struct sockaddr *)&at, sizeof(at)) < 0 ? -errno : 0;
+	}
+	if (r < 0)
+		return err_errno(e, -r, "cannot make the socket for every port of the box's gateway");
+	r = nft_redirect_all(ipv4(GATEWAY_ADDRESS), at.sin_addr, ntohs(at.sin_port), e);
+	if (r < 0)
+		return err_wrap(e, "every port of a host (HOST:*) cannot be allowed");
+	*ret = take_fd(&fd);
+	return 0;
+}
+
+/* fds[0] for DNS over UDP, fds[1] over TCP, bound later, when the address is there. */
 static int make_sockets(const struct gateway *g, int fds[ALL_SOCKETS], struct err **e)
 {
 	const int on = 1;
 
 	for (size_t i = 0; i < socket_count(g); i++) {
-		fds[i] = socket(AF_INET, (i == 0 ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		if (fds[i] >= 0 && (i == 0 || setsockopt(fds[i], SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0))
+		const bool udp = i == 0 || i == AT_ANCHOR;
+		int r = 0;
+
+		if (i == AT_EVERY && g->every) {
+			r = make_every(&fds[i], e);
+		} else {
+			fds[i] = socket(AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+			if (fds[i] < 0 || (!udp && setsockopt(fds[i], SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0))
+				r = err_errno(e, errno, "cannot make a socket of the box's gateway");
+		}
+		if (r == 0)
 			continue;
-		(void)err_errno(e, errno, "cannot make a socket of the box's gateway");
 		close_all(fds, fds[i] < 0 ? i : i + 1);
-		return -EIO;
+		return r;
 	}
 	return 0;
 }
@@ -382,6 +437,50 @@ int gateway_make_late(struct gateway *g, pid_t box, struct err **e)
 	if (r == 0)
 		r = netlink_remove_address(&n, NETLINK_LO, ipv4(GATEWAY_ADDRESS), 32, e);
 	return r < 0 ? r : make_gateway(g, box, e);
+}
+
+/* Through a socket that is there, because no process is. */
+static int enter_gateway(int anchor, struct err **e)
+{
+	_cleanup_close_ int fd = ioctl(anchor, SIOCGSKNS);
+
+	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
+		return err_errno(e, errno, "cannot enter the network namespace of the box's gateway");
+	return 0;
+}
+
+static int widen_inside(const struct gateway *g, struct err **e)
+{
+	_cleanup_netlink_ struct netlink n = NETLINK_INIT;
+	_cleanup_close_ int every = -1;
+	int r = netlink_open(&n, e);
+
+	if (r == 0)
+		r = add_routes(g, &n, NETLINK_LO, NULL, e);
+	if (r < 0 || !g->every)
+		return r;
+	r = make_every(&every, e);
+	if (r == 0 && (r = fd_send(g->give[1], "s", 1, &every, 1)) < 0)
+		(void)err_errno(e, -r, "cannot hand over the socket of the box's gateway");
+	return r;
+}
+
+int gateway_widen(struct gateway *g, pid_t box, int anchor, struct err **e)
+{
+	const struct in_addr gateway = ipv4(GATEWAY_ADDRESS);
+	_cleanup_netlink_ struct netlink n = NETLINK_INIT;
+	int link = 0;
+	int r = enter_gateway(anchor, e);
+
+	if (r == 0)
+		r = widen_inside(g, e);
+	if (r == 0)
+		r = enter_box(box, e);
+	if (r == 0)
+		r = netlink_open(&n, e);
+	if (r == 0)
+		r = netlink_index(&n, LINK_INSIDE, &link, e);
+	return r < 0 ? r : add_routes(g, &n, link, &gateway, e);
 }
 
 int gateway_wait(struct gateway *g, struct err **e)

@@ -31,6 +31,7 @@
 struct gateway {
 	bool stub;               /* nothing is granted: the box gets a DNS that is asked in vain, and no gateway yet */
 	size_t n_spare;          /* sockets for the policy's ports, and some for those to come */
+	bool every;              /* a socket for every port at once is wanted */
 	struct policy_net *nets; /* granted addresses and networks */
 	size_t n_nets;
 	int give[2];  /* SOCK_SEQPACKET: the sockets go from [1] to the supervisor at [0] */
@@ -57,6 +58,11 @@ int gateway_wait(struct gateway *g, struct err **e);
 /* In a process with every capability in the user namespace of the running box `box`, which was made with a stub: makes
  * its gateway. The sockets come as in the others. The caller is to end. */
 int gateway_make_late(struct gateway *g, pid_t box, struct err **e);
+/* In a process with every capability in the user namespace of the running box `box`: adds the routes of g->nets that
+ * are not there yet, and the socket if g->every, to be had with gateway_take_every(). `anchor` is
+ * engine_sockets.anchor. */
+int gateway_widen(struct gateway *g, pid_t box, int anchor, struct err **e);
+int gateway_take_every(struct gateway *g, int *ret, struct err **e);
 /* Where there is no helper: the caller's network namespace, which must be a new one, becomes the gateway's, and the
  * caller gets another. */
 int gateway_make_alone(struct gateway *g, struct err **e);

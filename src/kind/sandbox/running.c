@@ -24,6 +24,7 @@ struct change {
 	const struct box_spec *spec;
 	struct gateway *gateway;
 	pid_t pid;
+	int anchor;
 };
 
 static void ATTR_NORETURN change_run(const struct change *c, int userns, int mntns, int report)
@@ -188,6 +189,28 @@ int running_open_gateway(pid_t pid, const struct box_spec *spec, struct engine_s
 	gateway_forked(&gateway);
 	if (r == 0)
 		r = gateway_take(&gateway, ret, e);
+	gateway_release(&gateway);
+	return r;
+}
+
+static int widen_gateway(const struct change *c, int mntns, struct err **e)
+{
+	(void)mntns;
+	return gateway_widen(c->gateway, c->pid, c->anchor, e);
+}
+
+int running_widen_gateway(pid_t pid, const struct box_spec *spec, int anchor, int *ret_every, struct err **e)
+{
+	struct gateway gateway = GATEWAY_INIT;
+	const struct change c = {.run = widen_gateway, .gateway = &gateway, .pid = pid, .anchor = anchor};
+	int r = gateway_prepare(&gateway, spec, e);
+
+	gateway.every = gateway.every && ret_every;
+	if (r == 0)
+		r = change(pid, &c, e);
+	gateway_forked(&gateway);
+	if (r == 0 && gateway.every)
+		r = gateway_take_every(&gateway, ret_every, e);
 	gateway_release(&gateway);
 	return r;
 }

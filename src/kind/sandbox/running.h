@@ -19,5 +19,7 @@ int running_repin(pid_t pid, const struct box_spec *spec, struct err **e);
 
 /* Implements kind->open_gateway. */
 int running_open_gateway(pid_t pid, const struct box_spec *spec, struct engine_sockets *ret, struct err **e);
+/* Implements kind->widen_gateway. */
+int running_widen_gateway(pid_t pid, const struct box_spec *spec, int anchor, int *ret_every, struct err **e);
 
 #endif

@@ -217,5 +217,6 @@ const struct kind kind_sandbox = {
 	.extend = running_extend,
 	.repin = running_repin,
 	.open_gateway = running_open_gateway,
+	.widen_gateway = running_widen_gateway,
 	.sweep = view_sweep,
 };

@@ -1,0 +1,83 @@
+#!/bin/bash
+# Every port of a name; and what changes while a box runs: addresses that are granted, the host's name servers. In the
+# network of network/world.sh.
+here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+[[ ${NETWORK_WORLD-} ]] || exec "$here/network/world.sh" bash "$here/netlive.sh"
+. "$here/lib.sh"
+. "$here/network/lib.sh"
+
+mkproject project bash coreutils python3 curl
+get() { igloo exec "$1" -- python3 "$P/probe.py" get "${@:2}" 2>/dev/null; }
+box=live-$$
+start() { igloo run --detach --name "$box" "${box_options[@]}" "$@" -- sleep 600 >/dev/null </dev/null; }
+stop() { igloo stop "$box" && igloo rm "$box"; } >/dev/null 2>&1
+
+# --- addresses --------------------------------------------------------------------------------------------------------
+
+# The gateway is there, and its engine or not; each box without a route to what comes.
+for first in allowed.test 10.0.0.6:80; do
+	start --allow "$first"
+	is "$first: not granted yet" "$(get "$box" 10.0.0.5)" ""
+	ok "$first: an address is granted" igloo allow --box "$box" 10.0.0.5:80
+	is "$first: at once" "$(get "$box" 10.0.0.5)" "served by 10.0.0.5"
+	is "$first: not another" "$(get "$box" 10.0.0.5 8080)" ""
+	ok "$first: and taken back" igloo deny --box "$box" 10.0.0.5:80
+	is "$first: at once, too" "$(get "$box" 10.0.0.5)" ""
+	ok "$first: a network" igloo allow 10.0.0.0/24:8080
+	is "$first: by the repository's list" "$(get "$box" 10.0.0.5 8080)$(get "$box" 10.0.0.6 8080)" "served by 10.0.0.5served by 10.0.0.6"
+	ok "$first: denied" igloo deny 10.0.0.0/24:8080
+	is "$first: nothing is left of it" "$(get "$box" 10.0.0.5 8080)$(get "$box" 10.0.0.6 8080)" ""
+	stop
+done
+
+# --- every port -------------------------------------------------------------------------------------------------------
+
+if igloo doctor --json | grep -q '"every_port"[^}]*"state":"yes"'; then
+	from_now
+	get_many='for p in 80 8080; do curl -s -m 5 http://allowed.test:$p/; done
+		for p in 22 5432 7777; do python3 -c "
+import socket, sys
+s = socket.create_connection((\"allowed.test\", int(sys.argv[1])), 5); s.sendall(b\"here\"); print(s.recv(9).decode(), sys.argv[1])" $p; done'
+	prints "every port of a name" "served by 9.9.9.10
+served by 9.9.9.10
+here 22
+here 5432
+here 7777" igloo run --allow 'allowed.test:*' -- sh -c "$get_many"
+	is "every port of a name: that one alone" \
+		"$(igloo run --allow 'allowed.test:*' -- sh -c 'curl -s -m 5 http://forbidden.test/; curl -s -m 5 http://a.wild.test/' 2>/dev/null)" ""
+	is "every port below a name" \
+		"$(igloo run --allow '*.wild.test:*' -- sh -c 'curl -s -m 5 http://a.wild.test:8080/; curl -s -m 5 http://wild.test:8080/' 2>/dev/null)" \
+		"served by 9.9.9.10"
+	try igloo run "${box_options[@]}" --allow 'allowed.test:*' --allow other.test:8443 -- sh -c \
+		"curl -s -m 5 --cacert '$CA' https://allowed.test:8443/; curl -sk -m 5 --connect-to forbidden.test:8443:allowed.test:8443 https://forbidden.test:8443/
+		curl -s -m 5 http://other.test/; curl -sk -m 5 https://other.test:8443/"
+	is "every port: TLS names are checked on each, and another name keeps its own" "$out" "served by 9.9.9.10
+served by 9.9.9.10"
+	like "every port: and said" "$err" "*allowed.test:8443: *forbidden.test*other.test:80: port not allowed*"
+	try igloo run --allow 'private.test:*' -- curl -s -m 5 http://private.test:8080/
+	like "every port: not of a private address" "$out$err" "*denied: private.test:8080: *10.0.0.5*"
+	is "every port: unless that is granted, too" \
+		"$(igloo run --allow 'private.test:*' --allow 10.0.0.5:8080 -- sh -c 'curl -s -m 5 http://private.test:8080/ http://10.0.0.5:8080/ http://private.test/' 2>/dev/null)" \
+		"served by 10.0.0.5
+served by 10.0.0.5"
+	nothing_came "every port" 10.0.0.5
+	for first in allowed.test:80 10.0.0.6:80; do
+		start --allow "$first"
+		is "a running box: not yet" "$(get "$box" allowed.test 8080)" ""
+		ok "a running box: every port is granted" igloo allow --box "$box" 'allowed.test:*'
+		is "a running box: at once" "$(get "$box" allowed.test 8080)$(get "$box" allowed.test)" "served by 9.9.9.10served by 9.9.9.10"
+		is "what it had stays" "$(get "$box" 10.0.0.6)" "$([[ $first == 10* ]] && echo "served by 10.0.0.6")"
+		ok "a running box: and a port" igloo allow --box "$box" other.test:8080
+		is "a running box: that, too" "$(get "$box" other.test 8080)" "served by 9.9.9.10"
+		ok "a running box: taken back" igloo deny --box "$box" 'allowed.test:*'
+		is "a running box: denied at once" "$(get "$box" allowed.test 8080)" ""
+		stop
+	done
+	start
+	ok "a box with nothing: every port is granted" igloo allow --box "$box" 'allowed.test:*'
+	is "a box with nothing: at once" "$(get "$box" allowed.test 8080)" "served by 9.9.9.10"
+	stop
+else
+	says "every port, without nf_tables: refused with what helps" 125 "*modprobe*nft_tproxy*" igloo run --allow 'allowed.test:*' -- true
+fi
+
