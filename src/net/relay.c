@@ -344,8 +344,9 @@ static bool still_allowed(struct relay *c)
 		return dial_allowed(c->g, &c->dial->addresses[c->dial->next - 1], c->port);
 	if (c->phase != PHASE_FLOW)
 		return true; /* nothing is dialled yet */
+	/* ENOTCONN: both ends have closed it, and what came before that is still on its way to the box. */
 	if (getpeername(c->fd[HOST], (struct sockaddr *)&ss, &n) < 0)
-		return false;
+		return errno == ENOTCONN;
 	address_from_sockaddr(&ss, &a);
 	return dial_allowed(c->g, &a, c->port);
 }
