@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "box/denials.h"
 #include "box/grants.h"
+#include "box/hostdns.h"
 #include "box/kind.h"
 #include "box/redact.h"
 #include "net/policy.h"
@@ -31,7 +32,8 @@ struct boxnet {
 	bool every;       /* a socket for every port at once is here, or was given to the engine */
 	int anchor;       /* of the gateway; -1 without one */
 	pid_t engine;
-	int control; /* -1 without an engine */
+	int control;         /* -1 without an engine */
+	struct hostdns *dns; /* while there is one */
 	struct redact *redact;
 	struct engine_event denied[KEPT_MAX];
 	size_t n_denied;
@@ -102,9 +104,14 @@ struct engine_sockets *boxnet_sockets(struct boxnet *n)
 
 static int start_engine(struct boxnet *n, struct err **e)
 {
+	_cleanup_err_ struct err *ignored = NULL;
 	const struct engine_config config = {.sockets = n->sockets, .base = SYNTH_BASE, .policy = &n->spec->allow};
-	int r = engine_start(&config, &n->engine, &n->control, e);
+	int r;
 
+	/* Before the engine reads what is there now. Without it, it works with that. */
+	if (hostdns_new("/etc/resolv.conf", &n->dns, &ignored) < 0)
+		log_debug("%s", err_message(ignored));
+	r = engine_start(&config, &n->engine, &n->control, e);
 	/* They are the engine's now, or closed. */
 	n->sockets = ENGINE_SOCKETS_INIT;
 	n->waiting = false;
@@ -144,7 +151,7 @@ int boxnet_begin(struct boxnet *n, struct err **e)
 void boxnet_poll(const struct boxnet *n, struct pollfd fds[BOXNET_POLLS])
 {
 	fds[0] = (struct pollfd){.fd = -1, .events = POLLIN};
-	fds[1] = fds[0];
+	fds[1] = fds[2] = fds[0];
 	if (!n)
 		return;
 	if (n->waiting) {
@@ -152,6 +159,7 @@ void boxnet_poll(const struct boxnet *n, struct pollfd fds[BOXNET_POLLS])
 		fds[1].fd = n->sockets.dns_tcp;
 	} else {
 		fds[0].fd = n->control;
+		fds[2].fd = n->control >= 0 ? hostdns_fd(n->dns) : -1;
 	}
 }
 
@@ -186,6 +194,8 @@ static void take(struct boxnet *n, struct engine_event *event)
 static void end_engine(struct boxnet *n)
 {
 	n->control = close_fd(n->control);
+	hostdns_free(n->dns);
+	n->dns = NULL;
 	if (n->engine > 0) {
 		(void)kill(n->engine, SIGKILL);
 		while (waitpid(n->engine, NULL, 0) < 0 && errno == EINTR)
@@ -194,13 +204,27 @@ static void end_engine(struct boxnet *n)
 	n->engine = 0;
 }
 
+static void tell_servers(struct boxnet *n)
+{
+	_cleanup_str_ struct str servers = STR_INIT;
+
+	if (!hostdns_changed(n->dns, &servers))
+		return;
+	log_debug("the host's name servers are %s now", str_text(&servers));
+	(void)engine_set_servers(n->control, str_text(&servers));
+}
+
 void boxnet_work(struct boxnet *n, const struct pollfd fds[BOXNET_POLLS])
 {
 	_cleanup_err_ struct err *e = NULL;
 	struct engine_event event;
 	int r;
 
-	if (!n || (!fds[0].revents && !fds[1].revents))
+	if (!n)
+		return;
+	if (fds[2].revents && n->dns && n->control >= 0)
+		tell_servers(n);
+	if (!fds[0].revents && !fds[1].revents)
 		return;
 	if (n->waiting) {
 		if (start_engine(n, &e) < 0)

@@ -14,7 +14,7 @@
 
 #include <poll.h>
 
-enum { BOXNET_POLLS = 2 };
+enum { BOXNET_POLLS = 3 };
 
 struct boxnet;
 struct kind_box;

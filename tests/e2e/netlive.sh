@@ -81,3 +81,24 @@ else
 	says "every port, without nf_tables: refused with what helps" 125 "*modprobe*nft_tproxy*" igloo run --allow 'allowed.test:*' -- true
 fi
 
+# --- the host's name servers ------------------------------------------------------------------------------------------
+
+# Nobody answers at 9.9.9.54. The file is a mount here, which can be written and not replaced; test-hostdns has the rest.
+start --allow allowed.test --allow other.test --allow a.wild.test --allow flip.test
+is "with a server that answers" "$(get "$box" allowed.test)" "served by 9.9.9.10"
+echo "nameserver 9.9.9.54" >"$W/resolv.conf"
+sleep 1
+is "no answer once the host has another" "$(get "$box" a.wild.test)" ""
+get "$box" other.test >"$T/pending" &
+sleep 1
+from_now
+echo "nameserver 9.9.9.53" >"$W/resolv.conf"
+wait $!
+is "a question that waited is asked again" "$(<"$T/pending")" "served by 9.9.9.10"
+is "and new ones are answered" "$(get "$box" flip.test)" "served by 9.9.9.20"
+if (($(came '"name": "flip.test"') > 0)); then pass "by the new server"; else fail "by the new server" "$(tail -n 5 "$W/log")"; fi
+: >"$W/resolv.conf"
+sleep 0.5
+is "an empty file changes nothing" "$(get "$box" allowed.test)" "served by 9.9.9.10"
+echo "nameserver 9.9.9.53" >"$W/resolv.conf"
+stop
