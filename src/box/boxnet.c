@@ -105,7 +105,10 @@ struct engine_sockets *boxnet_sockets(struct boxnet *n)
 static int start_engine(struct boxnet *n, struct err **e)
 {
 	_cleanup_err_ struct err *ignored = NULL;
-	const struct engine_config config = {.sockets = n->sockets, .base = SYNTH_BASE, .policy = &n->spec->allow};
+	const struct engine_config config = {.sockets = n->sockets,
+					     .base = SYNTH_BASE,
+					     .policy = &n->spec->allow,
+					     .allow_unnamed_tls = n->spec->allow_unnamed_tls};
 	int r;
 
 	/* Before the engine reads what is there now. Without it, it works with that. */
@@ -346,6 +349,7 @@ void boxnet_notes(const struct boxnet *n, struct strv *to)
 
 	for (size_t i = 0; i < n->n_denied; i++) {
 		_cleanup_free_ char *entry = denials_entry(&n->denied[i]);
+		const char *option = denials_option(&n->denied[i]);
 		_cleanup_str_ struct str line = STR_INIT;
 
 		if (i >= SAID_MAX) {
@@ -354,7 +358,12 @@ void boxnet_notes(const struct boxnet *n, struct strv *to)
 		}
 		denials_describe(&n->denied[i], &line);
 		strv_addf(to, "%s%s%s%s", n->denied[i].reason == ENGINE_FAILED ? "" : "denied: ", str_text(&line),
-			  *entry ? "; to allow it: igloo allow " : "", entry);
+			  *entry   ? "; to allow it: igloo allow "
+			  : option ? "; to let it pass: igloo run "
+				   : "",
+			  *entry   ? entry
+			  : option ? option
+				   : "");
 	}
 	if (more > 0)
 		strv_addf(to, "and %zu more denied: igloo why", more);

@@ -51,6 +51,15 @@ char *denials_entry(const struct engine_event *event)
 	return xstrdup("");
 }
 
+const char *denials_option(const struct engine_event *event)
+{
+	/* What is no TLS at all does not pass either way. */
+	return event->reason == ENGINE_DENIED_TLS_NONE && (strcmp(event->detail, ENGINE_TLS_UNNAMED) == 0 ||
+							   strcmp(event->detail, ENGINE_TLS_HIDDEN) == 0)
+		       ? "--allow-unnamed-tls"
+		       : NULL;
+}
+
 void denials_describe(const struct engine_event *event, struct str *to)
 {
 	str_add_printable(to, event->host, strnlen(event->host, sizeof(event->host)), false);
@@ -76,6 +85,7 @@ static json_t *text(const char *s)
 void denials_json(const struct engine_event *event, const char *box, time_t when, struct str *to)
 {
 	_cleanup_free_ char *entry = denials_entry(event);
+	const char *option = denials_option(event);
 	const char *reason = event->reason < ARRAY_SIZE(reasons) ? reasons[event->reason] : NULL;
 	_cleanup_json_ json_t *j = json_pack("{s:s, s:I, s:o, s:s, s:o, s:i, s:o}", "schema", "igloo.denial/1", "time",
 					     (json_int_t)when, "box", text(box), "reason", reason ? reason : "failed",
@@ -83,6 +93,7 @@ void denials_json(const struct engine_event *event, const char *box, time_t when
 					     text(event->detail));
 
 	(void)json_object_set_new(j, "allow", *entry ? text(entry) : json_null());
+	(void)json_object_set_new(j, "option", option ? json_string(option) : json_null());
 	json_add_sorted(to, j);
 	str_addc(to, '\n');
 }

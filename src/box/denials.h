@@ -18,6 +18,8 @@ enum { DENIALS_BYTES_MAX = 512 * 1024 };
 
 /* The policy entry that would allow it, "" when no entry would. The caller frees it. */
 char *denials_entry(const struct engine_event *event);
+/* The option of a new box that would let it pass, where no entry does; NULL: none. */
+const char *denials_option(const struct engine_event *event);
 /* One line for people, without the time and the box; printable. */
 void denials_describe(const struct engine_event *event, struct str *to);
 /* The object as above, with a newline. */

@@ -68,8 +68,9 @@ struct box_spec {
 	char *workspace; /* absolute path, the same in the box */
 	enum box_workspace_mode mode;
 	enum box_network network;
-	struct strv allow; /* of BOX_NET_GATE: what may be reached, entries of net/policy.h */
-	struct strv ports; /* forwarded from the host when the box starts (box/portspec.h) */
+	struct strv allow;      /* of BOX_NET_GATE: what may be reached, entries of net/policy.h */
+	bool allow_unnamed_tls; /* TLS to an allowed host without a readable name passes */
+	struct strv ports;      /* forwarded from the host when the box starts (box/portspec.h) */
 	struct box_limits limits;
 	char *requested; /* what of all this the flake asked for and got, JSON (box/requests.h); or NULL */
 

@@ -87,6 +87,7 @@ int state_write(struct box *box, int exit_code, struct err **e)
 	(void)json_object_set_new(j, "workspace", text(spec->workspace));
 	(void)json_object_set_new(j, "mode", json_string(mode_name(spec)));
 	(void)json_object_set_new(j, "network", json_string(network_name(spec)));
+	(void)json_object_set_new(j, "unnamedTls", json_boolean(spec->allow_unnamed_tls));
 	(void)json_object_set_new(j, "command", text(box->command));
 	(void)json_object_set_new(j, "ephemeral", json_boolean(spec->ephemeral));
 	(void)json_object_set_new(j, "detached", json_boolean(spec->detached));

@@ -111,6 +111,13 @@ const struct opt box_running_opts[] = {
 	 .help = "let the box reach HOST, ports 80 and 443 or PORT: a name, *.NAME, an address with a port, nix, all; "
 		 "may be repeated. 'igloo allow' does so for good",
 	 .clashes = "offline"},
+	{.name = "allow-unnamed-tls",
+	 .kind = OPT_FLAG,
+	 .offset = AT(allow_unnamed_tls),
+	 .help = "let TLS pass that names no server, or hides the name (ECH): what an allowed host's address is asked "
+		 "for "
+		 "is then not checked",
+	 .clashes = "offline"},
 	{.name = "offline",
 	 .kind = OPT_FLAG,
 	 .offset = AT(offline),

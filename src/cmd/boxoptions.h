@@ -32,6 +32,7 @@ struct box_options {
 	uint64_t timeout; /* milliseconds */
 	bool detach;
 	struct strv allow; /* policy entries (net/policy.h) */
+	bool allow_unnamed_tls;
 	bool offline;
 	struct strv ports;       /* forwarded (box/portspec.h) */
 	struct strv secret;      /* NAME or NAME=VARIABLE */

@@ -224,6 +224,7 @@ static int fill_spec(const struct box_options *o, struct enter *in, struct err *
 	spec->mode = o->clone ? BOX_CLONE : o->read_only ? BOX_READ_ONLY : BOX_DIRECT;
 	spec->network = o->offline ? BOX_NET_NONE : BOX_NET_GATE;
 	strv_add_all(&spec->allow, o->allow.v);
+	spec->allow_unnamed_tls = o->allow_unnamed_tls;
 	strv_add_all(&spec->ports, o->ports.v);
 	spec->slot_home = true;
 	spec->ephemeral = !o->detach;

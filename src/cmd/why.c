@@ -32,6 +32,7 @@ static int add(void *arg, const struct engine_event *event, const char *box, tim
 	struct why *w = arg;
 	_cleanup_free_ char *ago = table_ago((int64_t)(w->now - when));
 	_cleanup_free_ char *entry = denials_entry(event);
+	const char *option = denials_option(event);
 	_cleanup_str_ struct str what = STR_INIT;
 
 	denials_describe(event, &what);
@@ -44,7 +45,7 @@ static int add(void *arg, const struct engine_event *event, const char *box, tim
 	if (*entry)
 		table_addf(&w->table, "igloo allow %s", entry);
 	else
-		table_add(&w->table, "-");
+		table_add(&w->table, option ? option : "-");
 	denials_json(event, box, when, &w->json);
 	return 0;
 }

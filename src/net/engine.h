@@ -60,6 +60,10 @@ enum engine_reason {
 	ENGINE_FAILED,           /* allowed, but it cannot be resolved or reached; `detail` says why */
 };
 
+/* Details of ENGINE_DENIED_TLS_NONE that allow_unnamed_tls lets pass. */
+#define ENGINE_TLS_UNNAMED "TLS without a server name"
+#define ENGINE_TLS_HIDDEN "encrypted ClientHello"
+
 /* One message of the engine to its supervisor, on `control` (SOCK_SEQPACKET). Once for each host, port and reason. */
 struct engine_event {
 	uint32_t reason; /* enum engine_reason */

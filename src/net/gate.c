@@ -46,12 +46,12 @@ static bool feed_tls(struct relay *c, const uint8_t *bytes, size_t n)
 	case HELLO_NO_NAME:
 		if (c->g->allow_unnamed_tls)
 			break;
-		relay_deny(c, ENGINE_DENIED_TLS_NONE, "TLS without a server name");
+		relay_deny(c, ENGINE_DENIED_TLS_NONE, ENGINE_TLS_UNNAMED);
 		return false;
 	case HELLO_ECH:
 		if (c->g->allow_unnamed_tls)
 			break;
-		relay_deny(c, ENGINE_DENIED_TLS_NONE, "encrypted ClientHello");
+		relay_deny(c, ENGINE_DENIED_TLS_NONE, ENGINE_TLS_HIDDEN);
 		return false;
 	case HELLO_BAD:
 		relay_deny(c, ENGINE_DENIED_TLS_NONE, "not TLS");

@@ -102,3 +102,30 @@ sleep 0.5
 is "an empty file changes nothing" "$(get "$box" allowed.test)" "served by 9.9.9.10"
 echo "nameserver 9.9.9.53" >"$W/resolv.conf"
 stop
+
+# --- TLS without a name -----------------------------------------------------------------------------------------------
+
+unnamed='import socket, ssl, sys
+c = ssl.create_default_context(); c.check_hostname = False; c.verify_mode = ssl.CERT_NONE
+try:
+    s = c.wrap_socket(socket.create_connection(("allowed.test", int(sys.argv[1])), 5), server_hostname=sys.argv[2] if len(sys.argv) > 2 else None)
+    s.sendall(b"GET / HTTP/1.0\r\n\r\n"); print(s.makefile().read().split("\n")[-2])
+except (OSError, IndexError) as e: print("refused")'
+for port in 443 8443; do
+	try igloo run --allow allowed.test --allow "allowed.test:$port" -- python3 -c "$unnamed" $port
+	like "TLS without a name on $port: refused, with what helps" "$out$err" "refused*denied: allowed.test:$port: *without a server name*--allow-unnamed-tls*"
+	prints "TLS without a name on $port: --allow-unnamed-tls" "served by 9.9.9.10" \
+		igloo run --allow allowed.test --allow "allowed.test:$port" --allow-unnamed-tls -- python3 -c "$unnamed" $port
+	prints "TLS with another name on $port: refused all the same" refused \
+		igloo run --allow allowed.test --allow "allowed.test:$port" --allow-unnamed-tls -- python3 -c "$unnamed" $port forbidden.test
+done
+try igloo run --allow allowed.test --allow-unnamed-tls -- python3 -c 'import socket
+s = socket.create_connection(("allowed.test", 443), 5); s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+try: print(s.recv(99))
+except OSError: print("refused")'
+if [[ $out == refused && $err != *--allow-unnamed-tls* ]]; then pass "what is no TLS: refused all the same"; else fail "what is no TLS: refused all the same" "$out$err"; fi
+like "igloo why names the option" "$(igloo why)" "*without a server name*--allow-unnamed-tls*"
+like "igloo why --json, too" "$(igloo why --json | grep -F tls-none | head -n 1)" '*"option":"--allow-unnamed-tls"*'
+start --allow-unnamed-tls
+like "igloo inspect shows it" "$(igloo inspect "$box" | tr -d ' \n')" '*"unnamedTls":true*'
+stop
