@@ -1,6 +1,7 @@
 #include "box/secrets.h"
 
 #include "box/secret.h"
+#include "sys/nocore.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,6 +43,8 @@ int secrets_add_variable(struct secrets *s, const char *given, struct err **e)
 
 	if (r < 0)
 		return r;
+	if (variable && strcmp(variable, "file") == 0)
+		return secrets_add_file(s, name, e);
 	if (variable && !secret_name_is_valid(variable)) {
 		_cleanup_str_ struct str shown = STR_INIT;
 
@@ -156,6 +159,8 @@ int secrets_open(struct secrets *s, struct err **e)
 {
 	int r = 0;
 
+	if (s->n > 0)
+		nocore_set(false);
 	for (size_t i = 0; i < s->n && r >= 0; i++) {
 		struct secret_use *use = &s->v[i];
 

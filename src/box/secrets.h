@@ -26,7 +26,7 @@ struct secrets {
 	size_t n;
 };
 
-/* --secret NAME[=VARIABLE]. -EINVAL; errors of secret_check(). Runs nothing. */
+/* --secret NAME[=VARIABLE]; NAME=file is --secret-file NAME. -EINVAL; errors of secret_check(). Runs nothing. */
 int secrets_add_variable(struct secrets *s, const char *given, struct err **e);
 /* --secret-file NAME[=PATH]. PATH is absolute or begins with "~/", and lies below /run, /tmp or the home (a path in the
  * caller's home means the same in the box's); by default it is SECRETS_DIR/NAME. */

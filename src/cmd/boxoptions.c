@@ -142,7 +142,8 @@ const struct opt box_running_opts[] = {
 	 .kind = OPT_VARS,
 	 .hint = HINT_SECRETS,
 	 .offset = AT(secret),
-	 .help = "give the command the secret NAME as a variable of that name, or VARIABLE; may be repeated"},
+	 .help = "give the command the secret NAME as a variable of that name, or VARIABLE; NAME=file: as "
+		 "--secret-file; may be repeated"},
 	{.name = "secret-file",
 	 .arg = "NAME[=PATH]",
 	 .kind = OPT_VARS,

@@ -10,13 +10,13 @@
 #include "nix/storepath.h"
 #include "sys/fd.h"
 #include "sys/file.h"
+#include "sys/nocore.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* --- where -------------------------------------------------------------------------------------------------------- */
@@ -393,10 +393,9 @@ int enter_shell(struct enter *in, struct strv *argv, struct err **e)
 
 void enter_die_like(int signo)
 {
-	static const struct rlimit no_core = {0, 0};
 	sigset_t set;
 
-	(void)setrlimit(RLIMIT_CORE, &no_core);
+	nocore_set(true);
 	(void)signal(signo, SIG_DFL);
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, signo);

@@ -179,6 +179,19 @@ static void add_variables(const struct exec_options *o, bool pty, struct strv *e
 	}
 }
 
+/* What a box has below /run/secrets is mounted and sealed when it is made. */
+static int add_secret(struct secrets *secrets, const char *given, struct err **e)
+{
+	int r = secrets_add_variable(secrets, given, e);
+	const struct secret_use *use = r == 0 ? &secrets->v[secrets->n - 1] : NULL;
+
+	if (!use || !use->path)
+		return r;
+	(void)err_set(e, EINVAL, "secret '%s': a box that runs gets no more files", use->name);
+	return err_hint(e, "as a variable: --secret %s; as a file, when the box is made: igloo run --secret-file %s",
+			use->name, use->name);
+}
+
 static int send_exec(struct session *s, const struct exec_options *o, char *const *command, struct err **e)
 {
 	_cleanup_execenv_ struct execenv box = {.cwd = NULL};
@@ -189,7 +202,7 @@ static int send_exec(struct session *s, const struct exec_options *o, char *cons
 	int r = execenv_read(s->box, &box, e);
 
 	for (size_t i = 0; i < o->secret.n && r == 0; i++)
-		r = secrets_add_variable(&secrets, o->secret.v[i], e);
+		r = add_secret(&secrets, o->secret.v[i], e);
 	if (r == 0)
 		r = secrets_open(&secrets, e);
 	if (r < 0)

@@ -2,6 +2,7 @@
 #include "box/secret.h"
 #include "cmd/cmd.h"
 #include "sys/fd.h"
+#include "sys/nocore.h"
 #include "sys/tty.h"
 
 #include <errno.h>
@@ -82,6 +83,7 @@ static int run(struct invocation *inv, struct err **e)
 		(void)err_hint(e, "igloo secret set %s asks for it, or reads it from stdin", name);
 		return err_hint(e, "for a command that prints it: igloo secret set %s --command -- COMMAND...", name);
 	}
+	nocore_set(false);
 	return isatty(STDIN_FILENO) ? set_from_terminal(name, e) : set_from_input(name, e);
 }
 

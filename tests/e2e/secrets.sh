@@ -127,6 +127,12 @@ mkdir -p /tmp/e2e-share-$$
 says "nor in a share" 125 '*a folder of the host that the box shares*' \
 	igloo run --share-rw /tmp/e2e-share-$$ --secret-file TOKEN=/tmp/e2e-share-$$/x -- true
 rmdir /tmp/e2e-share-$$
+prints "as a file by =file" "$canary -" igloo run --secret TOKEN=file -- bash -c 'echo "$(cat /run/secrets/TOKEN) ${TOKEN--}${file-}"'
+prints "of a command, by =file" "from a command" igloo run --secret FROM_COMMAND=file -- cat /run/secrets/FROM_COMMAND
+prints "of a command, as a file" "from a command" igloo run --secret-file FROM_COMMAND=/tmp/c -- cat /tmp/c
+prints "FILE is a variable" "$canary" igloo run --secret TOKEN=FILE -- printenv FILE
+says "by =file, one that is not there" 125 "*no secret 'TOKN'*" igloo run --secret TOKN=file -- true
+says "a command that fails, by =file" 125 "*secret 'FAILS'*reason*" igloo run --secret FAILS=file -- true
 prints "both" "$canary $canary" igloo run --secret TOKEN --secret-file TOKEN --secret-file TOKEN=/tmp/t -- \
 	bash -c 'echo "$TOKEN $(cat /tmp/t)"'
 
@@ -167,6 +173,13 @@ hides "nor do ls and env" "$(igloo ls; igloo ls --json; igloo env; igloo env --j
 prints "a further command has --env's, not the variable" "plain " igloo exec $name -- bash -c 'echo "$PLAIN ${TOKEN-}"'
 prints "unless it is given it" "$canary" igloo exec --secret TOKEN $name -- printenv TOKEN
 says "one that is not there" 125 "*no secret 'TOKN'*" igloo exec --secret TOKN $name -- true
+says "no more files" 125 "*a box that runs gets no more files*igloo run --secret-file TOKEN*" igloo exec --secret TOKEN=file $name -- true
+says "nor by an option" 125 "*unknown option*" igloo exec --secret-file TOKEN $name -- true
+core_limit() { grep '^Max core file size' "/proc/$1/limits" | awk '{print $5}'; }
+supervisor=$(igloo inspect $name | python3 -c 'import json, sys; print(json.load(sys.stdin)["supervisor"])')
+like "the supervisor leaves no core" "$(core_limit "$supervisor")" "[01]"
+like "nothing in the box does" "$(igloo exec $name -- bash -c 'ulimit -c unlimited 2>/dev/null; cat /proc/self/limits' |
+	awk '/^Max core/ {print $5, $6}')" "[01] [01]"
 is "nothing on the host has it after exec" "$(found)" ""
 # In the box: the command's environment (and that of the shell it waits in), the file, and nowhere else.
 is "inside: the file, the command's environment, nothing else" "$(igloo exec $name -- bash -c '
@@ -209,6 +222,21 @@ is "nothing on the host has it" "$(found)" ""
 is "no process of the host has it" "$(environs)" ""
 touch go && wait $pid
 is "and afterwards" "$(found)" ""
+
+# Crashes, with core files wanted: of the command, of igloo.
+(
+	ulimit -c unlimited 2>/dev/null
+	igloo run --secret TOKEN --secret-file TOKEN -- bash -c 'ulimit -c unlimited; kill -SEGV $$' </dev/null >/dev/null 2>&1
+	rm -f ready
+	igloo run --secret TOKEN --secret-file TOKEN -- bash -c 'touch ready; sleep 600' </dev/null >/dev/null 2>&1 &
+	appears ready $!
+	kill -SEGV $!
+	wait $!
+	echo $?
+) >"$T/crashed" 2>/dev/null
+is "igloo crashed" "$(<"$T/crashed")" 139
+is "and left no core file, nor did the command" "$(find "$project" "$T" -name 'core*' -type f -not -path '*/nix/*' -size +0)" ""
+is "nothing on the host has it" "$(found)" ""
 
 # A box that fails.
 try igloo run -vv --secret TOKEN --secret-file TOKEN -- no-such-command

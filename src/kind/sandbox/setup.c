@@ -25,6 +25,7 @@
 #include "sys/fd.h"
 #include "sys/file.h"
 #include "sys/mnt.h"
+#include "sys/nocore.h"
 #include "sys/ns.h"
 #include "sys/scope.h"
 
@@ -38,7 +39,6 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -210,7 +210,6 @@ static int network_up(const struct setup *s, struct err **e)
 
 static void ATTR_NORETURN become_guest(const struct setup *s)
 {
-	static const struct rlimit no_core = {0, 0};
 	_cleanup_err_ struct err *e = NULL;
 	enum { LINK = 3, GUEST = 4, REPORT = 5, FREE = 6, HIGH = 16 };
 	char link_number[] = "3";
@@ -235,7 +234,7 @@ static void ATTR_NORETURN become_guest(const struct setup *s)
 	(void)dup3(guest, GUEST, O_CLOEXEC);
 	(void)dup3(report, REPORT, O_CLOEXEC);
 	fd_close_from(FREE);
-	(void)setrlimit(RLIMIT_CORE, &no_core);
+	nocore_set(true);
 	(void)umask(022);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);

@@ -106,7 +106,7 @@ static void status(void)
 		(void)fclose(f);
 	result(nnp, "NoNewPrivs", "off");
 	result(filter, "Seccomp", "off");
-	result(getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_cur == 0 && core.rlim_max == 0, "no core dumps",
+	result(getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_cur <= 1 && core.rlim_max <= 1, "no core dumps",
 	       "limit %llu", (unsigned long long)core.rlim_max);
 	refused("core dumps on again", setrlimit(RLIMIT_CORE, &(struct rlimit){1 << 20, 1 << 20}), EPERM);
 	for (int cap = 0; cap < 41; cap++)
