@@ -15,7 +15,7 @@ install -m 600 $P/client ~/key
 exec ssh -i ~/key -o UserKnownHostsFile=$P/known_hosts -o StrictHostKeyChecking=yes -o BatchMode=yes \\
 	-o ConnectTimeout=10 "\$@"
 EOT
-cp "$here/network/clients.mjs" "$here/network/clients.py" "$P/"
+cp "$here/network/"{clients.mjs,clients.py,tlsprobe.py} "$P/"
 chmod +x "$P/ssh"
 mkproject project bash coreutils libc-bin git python3 python3-requests nodejs curl wget bind9-dnsutils openssh-client \
 	ngtcp2-client nix-bin
@@ -126,6 +126,16 @@ like "HTTP/2: another :authority in the connection is answered by the allowed ho
 try in_box node "$P/clients.mjs" misdirect code.test closed.test
 is "HTTP/2: another server name to the same address" "$((code != 0)) $out" "1 "
 nothing_came "HTTP/2"
+
+# --- TLS of odd shapes --------------------------------------------------------------------------------------------------
+
+from_now
+in_box python3 "$P/tlsprobe.py" code.test clos.test >"$T/out" 2>"$T/err" </dev/null
+results "TLS" "$T/out"
+is "TLS: as many connections came as were let through" "$(came '"what": "connect"') $(came '"sni": "clos.test"' '"sni": null')" "10 0"
+like "TLS: another name is named" "$(<"$T/err")" "*denied: code.test:443: TLS for another name (clos.test)*"
+like "TLS: none is named" "$(<"$T/err")" "*denied: code.test:443: no TLS with a readable name*"
+nothing_came "TLS"
 
 # --- QUIC ---------------------------------------------------------------------------------------------------------------
 
