@@ -202,7 +202,7 @@ def e2e_caller(report):
 def e2e_sanitized(report, igloo, variables):
     if os.geteuid() != 0:
         daemon()
-    e2e(report, igloo, f"sanitizers, {me()}:", ["run.sh"], variables)
+    e2e(report, igloo, f"sanitizers, {me()}:", ["run.sh", "netload.sh"], variables)
 
 
 def e2e_other(report):
