@@ -166,24 +166,32 @@ static int parse_list(const struct str *answer, struct sshkeys *keys)
 	return n < 0 ? (int)n : 0;
 }
 
-/* An absolute path that means the same wherever the supervisor will be. */
+/* An absolute path, that the supervisor of a detached box finds, too. A link at its end stays: many a user has one that
+ * leads to the agent of the last login. */
+static char *resolve_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	_cleanup_free_ char *folder = slash ? xstrndup(path, (size_t)(slash - path) + 1) : xstrdup(".");
+	_cleanup_free_ char *real = access(path, F_OK) < 0 ? NULL : realpath(folder, NULL);
+
+	return real ? xasprintf("%s/%s", strcmp(real, "/") == 0 ? "" : real, slash ? slash + 1 : path) : NULL;
+}
+
 static int agent_socket(char **ret, struct err **e)
 {
+	_cleanup_str_ struct str shown = STR_INIT;
 	const char *path = getenv("SSH_AUTH_SOCK");
 
 	if (!str_has(path)) {
 		(void)err_set(e, ENOENT, "there is no SSH agent: SSH_AUTH_SOCK is not set");
 		return err_hint(e, "start one and give it a key: eval \"$(ssh-agent)\"; ssh-add");
 	}
-	*ret = realpath(path, NULL);
-	if (!*ret) {
-		_cleanup_str_ struct str shown = STR_INIT;
-
-		str_add_printable(&shown, path, strnlen(path, PATH_MAX), false);
-		(void)err_errno(e, errno, "cannot reach the SSH agent: '%s' of SSH_AUTH_SOCK", str_text(&shown));
-		return err_hint(e, "the agent may have ended; see: ssh-add -l");
-	}
-	return 0;
+	*ret = resolve_folder(path);
+	if (*ret)
+		return 0;
+	str_add_printable(&shown, path, strnlen(path, PATH_MAX), false);
+	(void)err_errno(e, errno, "cannot reach the SSH agent: '%s' of SSH_AUTH_SOCK", str_text(&shown));
+	return err_hint(e, "the agent may have ended; see: ssh-add -l");
 }
 
 int sshkeys_read(struct sshkeys *ret, struct err **e)
@@ -386,10 +394,12 @@ static bool lies_in(const char *path, const char *folder)
 
 int sshkeys_check_shares(const struct sshkeys *keys, const struct box_spec *spec, struct err **e)
 {
+	_cleanup_free_ char *real = keys->n > 0 ? realpath(keys->socket, NULL) : NULL;
+
 	for (size_t i = 0; keys->n > 0 && i < spec->nshares; i++) {
 		const struct box_share *share = &spec->shares[i];
 
-		if (lies_in(keys->socket, share->source)) {
+		if (lies_in(keys->socket, share->source) || (real && lies_in(real, share->source))) {
 			(void)err_set(e, EINVAL, "the SSH agent's socket '%s' lies in '%s', which the box shares",
 				      keys->socket, share->source);
 			return err_hint(e, "the box would have all of the agent's keys, whatever --ssh-key says");

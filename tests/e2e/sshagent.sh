@@ -82,6 +82,12 @@ prints "its socket is the box's user's" "700 igloo 600 igloo socket" igloo run -
 	bash -c 'stat -c "%a %U" /run/ssh-agent | xargs echo -n; stat -c " %a %U %F" "$SSH_AUTH_SOCK"'
 prints "--env is stronger" /elsewhere igloo run --ssh-key client --env SSH_AUTH_SOCK=/elsewhere -- printenv SSH_AUTH_SOCK
 
+ln -s agent/socket "$T/link"
+is "an agent behind a link" "$(SSH_AUTH_SOCK=$T/link list --ssh-key client)" "$client"
+is "by a path from here" "$(SSH_AUTH_SOCK=../link list --ssh-key client)" "$client"
+says "a share that has what the link leads to" 125 "*'$T/link' lies in '$T/agent'*" \
+	env SSH_AUTH_SOCK="$T/link" igloo run --ssh-key client --share-rw "$T/agent" -- true
+
 # asked ANSWER...: at a terminal, the answers to the questions; prints what the terminal showed.
 asked()
 {

@@ -10,12 +10,15 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static char *work; /* a workspace with the static program `boxtool` in it */
 static const struct kind *kind;
+static int *agent; /* of the next box */
 
 struct fixture {
 	struct slot *slot;
@@ -36,6 +39,8 @@ static void begin(struct fixture *f, char *const *argv, bool read_only)
 		r = box_spec_add_share(&f->spec, work, work, read_only, &e);
 	if (r == 0)
 		r = box_make(kind, &f->spec, f->slot, argv, &f->box, &e);
+	if (r == 0)
+		f->box->running.agent = agent;
 	if (r == 0)
 		r = box_start(f->box, &e);
 	if (r < 0)
@@ -130,6 +135,28 @@ TEST(never_root_inside)
 	(void)run("ids", "", "", false, out);
 	CHECK(sscanf(out, "%d %d %d", &pid, &uid, &gid) == 3);
 	CHECK(uid == BOX_UID && gid == BOX_GID);
+}
+
+TEST(agent_socket_listens)
+{
+	char program[] = "/bin/none";
+	char *argv[] = {program, NULL};
+	struct sockaddr_un at = {.sun_family = AF_UNSPEC};
+	socklen_t n = sizeof(at);
+	struct fixture f;
+	int listens = 0;
+	int fd = -1;
+
+	agent = &fd;
+	begin(&f, argv, false);
+	agent = NULL;
+	CHECK(fd >= 0 && getsockname(fd, (struct sockaddr *)&at, &n) == 0 && at.sun_family == AF_UNIX &&
+	      at.sun_path[0]);
+	n = sizeof(listens);
+	CHECK(getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &n) == 0 && listens);
+	CHECK(fcntl(fd, F_GETFD) == FD_CLOEXEC && (fcntl(fd, F_GETFL) & O_NONBLOCK));
+	(void)close(fd);
+	end(&f);
 }
 
 TEST(workspace_writable_or_not)
