@@ -1,7 +1,9 @@
-/* Theory of operation: one struct writer carries the output buffer and the path of the entry being
- * written (for messages only; opening always goes by the folder's descriptor and one component). The
- * descent is recursive with a bounded depth; each level holds one folder descriptor and the sorted
- * names of that folder. */
+/* Theory of operation
+ *
+ * An archive is a row of short tokens, with the contents of files between them. A reader holds the tokens that are not
+ * delivered yet (`head`), the file whose contents are being delivered, and the folders on the way to it, each with the
+ * sorted names that are left. When the first two are used up, step() goes on to the next entry, which gives it more of
+ * both. `path` is for messages only; opening always goes by the folder's descriptor and one component. */
 #include "nix/nar.h"
 #include "base/str.h"
 #include "fmt/digest.h"
@@ -11,167 +13,145 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
 enum { BUFFER = 1 << 17 };
 
-struct writer {
-	nar_sink *sink;
-	void *ctx;
-	struct err **e;
-	struct str path;
-	unsigned depth;
-	size_t n;
-	char buffer[BUFFER];
+struct level {
+	int fd;
+	struct strv names;
+	size_t next;
+	size_t path_len; /* of the folder's own path */
 };
 
-static int write_node(struct writer *w, int dirfd, const char *name);
+struct nar {
+	unsigned flags;
+	int dirfd;
+	struct str head; /* tokens … */
+	size_t head_at;  /* … of which so many bytes are delivered */
+	int file;        /* -1: none, or NAR_MEASURE */
+	uint64_t left;   /* of its contents */
+	uint64_t padding;
+	bool in_file; /* its end is still to be told */
+	bool begun;
+	struct str path;
+	size_t depth;
+	struct level levels[NAR_DEPTH_MAX];
+};
 
-static int flush(struct writer *w)
+/* --- tokens ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t padding_of(uint64_t n)
 {
-	int r = w->n > 0 ? w->sink(w->buffer, w->n, w->ctx, w->e) : 0;
-
-	w->n = 0;
-	return r;
+	return (8 - n % 8) % 8;
 }
 
-static int put(struct writer *w, const void *bytes, size_t n)
+static void put_length(struct nar *n, uint64_t length)
 {
-	const char *p = bytes;
+	uint64_t le = htole64(length);
 
-	while (n > 0) {
-		size_t k = BUFFER - w->n < n ? BUFFER - w->n : n;
-
-		memcpy(w->buffer + w->n, p, k);
-		w->n += k;
-		p += k;
-		n -= k;
-		if (w->n == BUFFER) {
-			int r = flush(w);
-
-			if (r < 0)
-				return r;
-		}
-	}
-	return 0;
+	str_add(&n->head, &le, sizeof(le));
 }
 
-static int put_length(struct writer *w, uint64_t n)
-{
-	uint64_t le = htole64(n);
-
-	return put(w, &le, sizeof(le));
-}
-
-static int put_padding(struct writer *w, uint64_t n)
+static void put_string(struct nar *n, const char *text)
 {
 	static const char zeros[8];
+	size_t length = strlen(text);
 
-	return put(w, zeros, (8 - n % 8) % 8);
+	put_length(n, length);
+	str_add(&n->head, text, length);
+	str_add(&n->head, zeros, padding_of(length));
 }
 
-static int put_string(struct writer *w, const char *text)
+static void put_strings(struct nar *n, const char *const *v)
 {
-	size_t n = strlen(text);
-	int r = put_length(w, n);
-
-	if (r == 0)
-		r = put(w, text, n);
-	return r == 0 ? put_padding(w, n) : r;
+	for (; *v; v++)
+		put_string(n, *v);
 }
+#define PUT(n, ...) put_strings(n, (const char *const[]){__VA_ARGS__, NULL})
 
-static int put_strings(struct writer *w, const char *const *v)
+/* The end of a node: its own, and that of the entry it is. */
+static void put_end(struct nar *n)
 {
-	int r = 0;
-
-	for (; *v && r == 0; v++)
-		r = put_string(w, *v);
-	return r;
+	put_string(n, ")");
+	if (n->depth > 0)
+		put_string(n, ")");
 }
-#define PUT(w, ...) put_strings(w, (const char *const[]){__VA_ARGS__, NULL})
+
+/* --- files ------------------------------------------------------------------------------------------------------- */
 
 /* Fails with the printable path of the current entry; errnum 0 leaves strerror() out. */
-static int fail(struct writer *w, int errnum, const char *what)
+static int fail(struct nar *n, int errnum, const char *what, struct err **e)
 {
 	_cleanup_str_ struct str shown = STR_INIT;
 
-	str_add_printable(&shown, str_text(&w->path), w->path.len, false);
+	str_add_printable(&shown, str_text(&n->path), n->path.len, false);
 	if (errnum)
-		return err_errno(w->e, errnum, "%s '%s'", what, str_text(&shown));
-	return err_set(w->e, EINVAL, "'%s' %s", str_text(&shown), what);
+		return err_errno(e, errnum, "%s '%s'", what, str_text(&shown));
+	return err_set(e, EINVAL, "'%s' %s", str_text(&shown), what);
 }
 
-static int put_contents(struct writer *w, int fd, uint64_t size)
+static int check_public(struct nar *n, mode_t mode, struct err **e)
 {
-	uint64_t left = size;
-	char beyond;
-	ssize_t k;
-	int r;
+	mode_t wanted = S_ISDIR(mode) ? S_IROTH | S_IXOTH : S_IROTH;
 
-	while (left > 0) {
-		size_t room = BUFFER - w->n;
-
-		k = read(fd, w->buffer + w->n, left < room ? (size_t)left : room);
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k < 0)
-			return fail(w, errno, "cannot read");
-		if (k == 0)
-			return fail(w, 0, "became shorter while it was read");
-		w->n += (size_t)k;
-		left -= (uint64_t)k;
-		if (w->n == BUFFER) {
-			r = flush(w);
-			if (r < 0)
-				return r;
-		}
-	}
-	do
-		k = read(fd, &beyond, 1);
-	while (k < 0 && errno == EINTR);
-	if (k != 0)
-		return fail(w, 0, "became longer while it was read");
-	return put_padding(w, size);
+	return (n->flags & NAR_PUBLIC) && (mode & wanted) != wanted ? fail(n, EACCES, "not for everybody:", e) : 0;
 }
 
-static int write_regular(struct writer *w, int dirfd, const char *name)
+static int open_file(struct nar *n, int dirfd, const char *name, struct stat *st, struct err **e)
 {
 	/* O_NONBLOCK: should a fifo have taken the file's place, the open must not wait. */
 	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	struct stat st;
-	int r;
 
 	if (fd < 0)
-		return fail(w, errno, "cannot open");
-	if (fstat(fd, &st) < 0)
-		return fail(w, errno, "cannot stat");
-	if (!S_ISREG(st.st_mode))
-		return fail(w, 0, "changed while it was read");
-	r = PUT(w, "type", "regular");
-	if (r == 0 && (st.st_mode & S_IXUSR))
-		r = PUT(w, "executable", "");
-	if (r == 0)
-		r = PUT(w, "contents");
-	if (r == 0)
-		r = put_length(w, (uint64_t)st.st_size);
-	return r == 0 ? put_contents(w, fd, (uint64_t)st.st_size) : r;
+		return fail(n, errno, "cannot open", e);
+	if (fstat(fd, st) < 0)
+		return fail(n, errno, "cannot stat", e);
+	if (!S_ISREG(st->st_mode))
+		return fail(n, 0, "changed while it was read", e);
+	n->file = take_fd(&fd);
+	return 0;
 }
 
-static int write_symlink(struct writer *w, int dirfd, const char *name)
+static int begin_regular(struct nar *n, int dirfd, const char *name, struct stat *st, struct err **e)
+{
+	int r = n->flags & NAR_MEASURE ? 0 : open_file(n, dirfd, name, st, e);
+
+	if (r == 0)
+		r = check_public(n, st->st_mode, e);
+	if (r < 0)
+		return r;
+	PUT(n, "(", "type", "regular");
+	if (st->st_mode & S_IXUSR)
+		PUT(n, "executable", "");
+	put_string(n, "contents");
+	n->left = (uint64_t)st->st_size;
+	n->padding = padding_of(n->left);
+	n->in_file = true;
+	put_length(n, n->left);
+	return 0;
+}
+
+static int put_symlink(struct nar *n, int dirfd, const char *name, struct err **e)
 {
 	char target[PATH_MAX + 1];
-	ssize_t n = readlinkat(dirfd, name, target, sizeof(target));
+	ssize_t k = readlinkat(dirfd, name, target, sizeof(target));
 
-	if (n < 0)
-		return fail(w, errno, "cannot read the link");
-	if ((size_t)n >= sizeof(target))
-		return fail(w, 0, "is a link with too long a target");
-	target[n] = '\0';
-	return PUT(w, "type", "symlink", "target", target);
+	if (k < 0)
+		return fail(n, errno, "cannot read the link", e);
+	if ((size_t)k >= sizeof(target))
+		return fail(n, 0, "is a link with too long a target", e);
+	target[k] = '\0';
+	PUT(n, "(", "type", "symlink", "target", target);
+	put_end(n);
+	return 0;
 }
 
-static int list_folder(struct writer *w, int fd, struct strv *names)
+/* --- folders ----------------------------------------------------------------------------------------------------- */
+
+static int list_folder(struct nar *n, int fd, struct strv *names, struct err **e)
 {
 	/* readdir() needs a descriptor of its own, with its own position. */
 	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -182,7 +162,7 @@ static int list_folder(struct writer *w, int fd, struct strv *names)
 	if (!d) {
 		error = errno;
 		(void)close_fd(copy);
-		return fail(w, error, "cannot list");
+		return fail(n, error, "cannot list", e);
 	}
 	errno = 0;
 	while ((ent = readdir(d)))
@@ -191,84 +171,230 @@ static int list_folder(struct writer *w, int fd, struct strv *names)
 	error = errno;
 	(void)closedir(d);
 	if (error)
-		return fail(w, error, "cannot list");
+		return fail(n, error, "cannot list", e);
 	strv_sort_unique(names);
 	return 0;
 }
 
-static int write_entry(struct writer *w, int fd, const char *name)
+static void leave(struct nar *n)
 {
-	size_t length = w->path.len;
-	int r;
+	struct level *l = &n->levels[--n->depth];
 
-	str_addc(&w->path, '/');
-	str_adds(&w->path, name);
-	r = PUT(w, "entry", "(", "name", name, "node");
-	if (r == 0)
-		r = write_node(w, fd, name);
-	if (r == 0)
-		r = PUT(w, ")");
-	w->path.len = length;
-	w->path.p[length] = '\0';
-	return r;
+	l->fd = close_fd(l->fd);
+	strv_release(&l->names);
 }
 
-static int write_folder(struct writer *w, int dirfd, const char *name)
+static int enter(struct nar *n, int dirfd, const char *name, struct err **e)
 {
 	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	_cleanup_strv_ struct strv names = STRV_INIT;
-	int r;
-
-	if (fd < 0)
-		return fail(w, errno, "cannot open");
-	if (w->depth == NAR_DEPTH_MAX)
-		return fail(w, 0, "is nested too deep for igloo to archive");
-	w->depth++;
-	r = list_folder(w, fd, &names);
-	if (r == 0)
-		r = PUT(w, "type", "directory");
-	for (size_t i = 0; i < names.n && r == 0; i++)
-		r = write_entry(w, fd, names.v[i]);
-	w->depth--;
-	return r;
-}
-
-static int write_node(struct writer *w, int dirfd, const char *name)
-{
+	struct level *l = &n->levels[n->depth];
 	struct stat st;
 	int r;
 
-	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return fail(w, errno, "cannot stat");
-	r = PUT(w, "(");
+	if (fd < 0)
+		return fail(n, errno, "cannot open", e);
+	if (n->depth == NAR_DEPTH_MAX)
+		return fail(n, 0, "is nested too deep for igloo to archive", e);
+	if (fstat(fd, &st) < 0)
+		return fail(n, errno, "cannot stat", e);
+	r = check_public(n, st.st_mode, e);
 	if (r < 0)
 		return r;
-	if (S_ISREG(st.st_mode))
-		r = write_regular(w, dirfd, name);
-	else if (S_ISDIR(st.st_mode))
-		r = write_folder(w, dirfd, name);
-	else if (S_ISLNK(st.st_mode))
-		r = write_symlink(w, dirfd, name);
-	else
-		r = fail(w, 0, "is not a file, folder or symbolic link, so no NAR can hold it");
-	return r == 0 ? PUT(w, ")") : r;
+	*l = (struct level){.fd = -1, .path_len = n->path.len};
+	r = list_folder(n, fd, &l->names, e);
+	if (r < 0) {
+		strv_release(&l->names);
+		return r;
+	}
+	PUT(n, "(", "type", "directory");
+	l->fd = take_fd(&fd);
+	n->depth++;
+	return 0;
 }
+
+/* --- one after the other ----------------------------------------------------------------------------------------- */
+
+static int begin_node(struct nar *n, int dirfd, const char *name, struct err **e)
+{
+	struct stat st;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return fail(n, errno, "cannot stat", e);
+	if (S_ISREG(st.st_mode))
+		return begin_regular(n, dirfd, name, &st, e);
+	if (S_ISDIR(st.st_mode))
+		return enter(n, dirfd, name, e);
+	if (S_ISLNK(st.st_mode))
+		return put_symlink(n, dirfd, name, e);
+	return fail(n, 0, "is not a file, folder or symbolic link, so no NAR can hold it", e);
+}
+
+static int next_entry(struct nar *n, struct err **e)
+{
+	struct level *l = &n->levels[n->depth - 1];
+	const char *name;
+
+	n->path.len = l->path_len;
+	if (l->next == l->names.n) {
+		leave(n);
+		put_end(n);
+		return 0;
+	}
+	name = l->names.v[l->next++];
+	str_addc(&n->path, '/');
+	str_adds(&n->path, name);
+	PUT(n, "entry", "(", "name", name, "node");
+	return begin_node(n, l->fd, name, e);
+}
+
+/* The file has been delivered: was that all of it? */
+static int end_file(struct nar *n, struct err **e)
+{
+	static const char zeros[8];
+	char beyond;
+	ssize_t k = 0;
+
+	if (n->file >= 0) {
+		do
+			k = read(n->file, &beyond, 1);
+		while (k < 0 && errno == EINTR);
+		n->file = close_fd(n->file);
+	}
+	if (k != 0)
+		return fail(n, 0, "became longer while it was read", e);
+	n->in_file = false;
+	str_add(&n->head, zeros, n->padding);
+	put_end(n);
+	return 0;
+}
+
+/* All tokens and contents were delivered: the next ones. 0 at the end, 1 when there is more. */
+static int step(struct nar *n, struct err **e)
+{
+	int r;
+
+	str_clear(&n->head);
+	n->head_at = 0;
+	if (n->in_file) {
+		r = end_file(n, e);
+	} else if (!n->begun) {
+		n->begun = true;
+		put_string(n, "nix-archive-1");
+		r = begin_node(n, n->dirfd, str_text(&n->path), e);
+	} else if (n->depth > 0) {
+		r = next_entry(n, e);
+	} else {
+		return 0;
+	}
+	return r < 0 ? r : 1;
+}
+
+int nar_open(int dirfd, const char *name, unsigned flags, struct nar **ret, struct err **e)
+{
+	struct nar *n;
+
+	if (!*name || strchr(name, '/'))
+		return err_set(e, EINVAL, "'%s' is not the name of one file", name);
+	n = xcalloc(1, sizeof(*n));
+	n->flags = flags;
+	n->dirfd = dirfd;
+	n->file = -1;
+	str_adds(&n->path, name);
+	*ret = n;
+	return 0;
+}
+
+void nar_close(struct nar *n)
+{
+	if (!n)
+		return;
+	while (n->depth > 0)
+		leave(n);
+	(void)close_fd(n->file);
+	str_release(&n->head);
+	str_release(&n->path);
+	free(n);
+}
+
+static ssize_t read_contents(struct nar *n, char *bytes, size_t size, struct err **e)
+{
+	ssize_t k;
+
+	do
+		k = read(n->file, bytes, n->left < size ? (size_t)n->left : size);
+	while (k < 0 && errno == EINTR);
+	if (k < 0)
+		return fail(n, errno, "cannot read", e);
+	if (k == 0)
+		return fail(n, 0, "became shorter while it was read", e);
+	n->left -= (uint64_t)k;
+	return k;
+}
+
+static size_t read_head(struct nar *n, char *bytes, size_t size)
+{
+	size_t k = n->head.len - n->head_at;
+
+	k = k < size ? k : size;
+	memcpy(bytes, n->head.p + n->head_at, k);
+	n->head_at += k;
+	return k;
+}
+
+ssize_t nar_read(struct nar *n, void *bytes, size_t size, struct err **e)
+{
+	char *to = bytes;
+	size_t have = 0;
+
+	while (have < size) {
+		ssize_t k;
+
+		if (n->head_at < n->head.len) {
+			have += read_head(n, to + have, size - have);
+		} else if (n->left > 0) {
+			k = read_contents(n, to + have, size - have, e);
+			if (k < 0)
+				return k;
+			have += (size_t)k;
+		} else {
+			k = step(n, e);
+			if (k < 0)
+				return k;
+			if (k == 0)
+				break;
+		}
+	}
+	return (ssize_t)have;
+}
+
+int nar_measure(struct nar *n, size_t entries, uint64_t *size, struct err **e)
+{
+	while (entries-- > 0) {
+		int r = step(n, e);
+
+		if (r <= 0)
+			return r < 0 ? r : 1;
+		*size += n->head.len + n->left;
+		n->left = 0;
+	}
+	return 0;
+}
+
+/* --- all at once ------------------------------------------------------------------------------------------------- */
 
 int nar_write(int dirfd, const char *name, nar_sink *sink, void *ctx, struct err **e)
 {
-	_cleanup_free_ struct writer *w = xcalloc(1, sizeof(*w));
-	int r;
+	_cleanup_free_ char *buffer = xmalloc(BUFFER);
+	_cleanup_nar_ struct nar *n = NULL;
+	int r = nar_open(dirfd, name, 0, &n, e);
 
-	w->sink = sink;
-	w->ctx = ctx;
-	w->e = e;
-	str_adds(&w->path, name);
-	r = PUT(w, "nix-archive-1");
-	if (r == 0)
-		r = write_node(w, dirfd, name);
-	if (r == 0)
-		r = flush(w);
-	str_release(&w->path);
+	while (r == 0) {
+		ssize_t k = nar_read(n, buffer, BUFFER, e);
+
+		if (k <= 0)
+			return (int)k;
+		r = sink(buffer, (size_t)k, ctx, e);
+	}
 	return r;
 }
 
@@ -281,6 +407,7 @@ static int hash_sink(const void *bytes, size_t n, void *ctx, struct err **e)
 {
 	struct hashing *h = ctx;
 
+	(void)e;
 	digest_add(h->digest, bytes, n);
 	h->size += n;
 	return 0;

@@ -134,4 +134,75 @@ TEST(sink_stops)
 	cleanup();
 }
 
+/* However small the pieces, it is the same archive, of the length that measuring told. */
+TEST(pieces)
+{
+	static char zeros[100000];
+	_cleanup_err_ struct err *e = NULL;
+
+	setup();
+	CHECK(mkdirat(top, "t", 0755) == 0 && mkdirat(top, "t/sub", 0755) == 0 && symlinkat("x", top, "t/link") == 0);
+	put("t/big", zeros, sizeof(zeros), 0644);
+	put("t/sub/x", "#!", 2, 0755);
+	put("t/sub/empty", "", 0, 0644);
+	for (size_t size = 1; size < 100000; size = size * 3 + 4) {
+		_cleanup_digest_ struct digest *d = NULL;
+		_cleanup_nar_ struct nar *n = NULL;
+		_cleanup_nar_ struct nar *measured = NULL;
+		_cleanup_free_ char *bytes = xmalloc(size);
+		uint8_t wanted[DIGEST_SHA256_BYTES];
+		uint8_t sum[DIGEST_SHA256_BYTES];
+		uint64_t length = 0;
+		uint64_t total = 0;
+		ssize_t k;
+		int r;
+
+		CHECK(digest_open(&d, NULL) == 0 && nar_open(top, "t", 0, &n, NULL) == 0);
+		while ((k = nar_read(n, bytes, size, NULL)) > 0) {
+			digest_add(d, bytes, (size_t)k);
+			total += (uint64_t)k;
+		}
+		CHECK(k == 0 && nar_read(n, bytes, size, NULL) == 0);
+		CHECK(digest_finish(d, sum, NULL) == 0 && nar_hash(top, "t", wanted, &length, NULL) == 0);
+		CHECK(memcmp(sum, wanted, sizeof(sum)) == 0 && total == length);
+		CHECK(nar_open(top, "t", NAR_MEASURE | NAR_PUBLIC, &measured, NULL) == 0);
+		length = 0;
+		do
+			r = nar_measure(measured, size, &length, NULL);
+		while (r == 0);
+		CHECK(r == 1 && length == total);
+	}
+	CHECK(nar_open(top, "t/x", 0, NULL, &e) == -EINVAL);
+	cleanup();
+}
+
+TEST(not_for_everybody)
+{
+	static const struct {
+		const char *name;
+		mode_t mode;
+		mode_t back;
+	} private[] = {{"t", 0750, 0755}, {"t/sub", 0754, 0755}, {"t/sub/x", 0640, 0644}};
+	uint64_t size = 0;
+
+	setup();
+	CHECK(mkdirat(top, "t", 0755) == 0 && mkdirat(top, "t/sub", 0755) == 0);
+	put("t/sub/x", "x", 1, 0644);
+	for (size_t i = 0; i < ARRAY_SIZE(private); i++) {
+		for (unsigned flags = NAR_PUBLIC; flags <= (NAR_PUBLIC | NAR_MEASURE); flags += NAR_MEASURE) {
+			_cleanup_nar_ struct nar *n = NULL;
+			char bytes[4096];
+
+			CHECK(fchmodat(top, private[i].name, private[i].mode, 0) == 0);
+			CHECK(nar_open(top, "t", flags, &n, NULL) == 0);
+			if (flags & NAR_MEASURE)
+				CHECK(nar_measure(n, 100, &size, NULL) == -EACCES);
+			else
+				CHECK(nar_read(n, bytes, sizeof(bytes), NULL) == -EACCES);
+		}
+		CHECK(fchmodat(top, private[i].name, private[i].back, 0) == 0);
+	}
+	cleanup();
+}
+
 TEST_MAIN()
