@@ -79,6 +79,16 @@ static const char *why_not(void)
 	return has_daemon(socket_path) ? NULL : "it belongs to another user and there is no daemon";
 }
 
+bool hoststore_maybe(void)
+{
+	return access(STOREPATH_DIR, R_OK | X_OK) == 0 && !why_not();
+}
+
+const char *hoststore_program(const struct hoststore *hs)
+{
+	return hs->program;
+}
+
 int hoststore_open(const char *work_dir, struct hoststore **ret, struct err **e)
 {
 	_cleanup_close_ int dir = open(STOREPATH_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

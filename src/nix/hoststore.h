@@ -29,6 +29,12 @@ static inline void hoststore_freep(struct hoststore **hs)
 }
 #define _cleanup_hoststore_ ATTR_CLEANUP(hoststore_freep)
 
+/* Would hoststore_open() find one? Cheaper: does not look for the program. */
+bool hoststore_maybe(void);
+
+/* The absolute path of its nix-store. */
+const char *hoststore_program(const struct hoststore *hs);
+
 /* Adds to `ret` (empty before) those of the candidates that are on disk and valid in the host's database,
  * sorted and unique. Candidates that are no store paths are left out, and no program is started when none is
  * on disk. When the store turns out not to answer, that goes to the debug log, and it has none: what the

@@ -1,0 +1,176 @@
+#include "sys/confine.h"
+
+#include "sys/fd.h"
+#include "sys/mnt.h"
+#include "sys/ns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+	NOBODY = 65534, /* the kernel's overflow uid */
+	SPACES = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET,
+};
+
+static int compare_int(const void *a, const void *b)
+{
+	int x = *(const int *)a;
+	int y = *(const int *)b;
+
+	return (x > y) - (x < y);
+}
+
+int confine_keep_only(int *fds, size_t n)
+{
+	int from = 3;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return -errno;
+	for (int i = 0; i < 3; i++)
+		if (null != i && dup2(null, i) < 0)
+			return -errno;
+	qsort(fds, n, sizeof(*fds), compare_int);
+	for (size_t i = 0; i < n; i++) {
+		if (fds[i] < from)
+			continue;
+		if (fds[i] > from && syscall(SYS_close_range, (unsigned)from, (unsigned)fds[i] - 1, 0) < 0)
+			for (int fd = from; fd < fds[i]; fd++)
+				(void)close(fd);
+		from = fds[i] + 1;
+	}
+	fd_close_from(from);
+	return 0;
+}
+
+static int write_proc(const char *path, const char *text)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd_write_all(fd, text, strlen(text));
+}
+
+/* With privilege no user namespace is needed: one thing less of the kernel's to use. */
+static int new_spaces(const struct confine *c, struct err **e)
+{
+	char map[64];
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	int r;
+
+	if (unshare(SPACES) == 0)
+		return 0;
+	if (unshare(SPACES | CLONE_NEWUSER) < 0) {
+		(void)err_errno(e, errno, "%s cannot get namespaces to shut itself in", c->who);
+		return err_hint(e, "`igloo doctor` says what this machine allows and how to enable the rest");
+	}
+	(void)snprintf(map, sizeof(map), "%u %u 1", (unsigned)uid, (unsigned)uid);
+	r = write_proc("/proc/self/setgroups", "deny");
+	if (r == 0)
+		r = write_proc("/proc/self/uid_map", map);
+	(void)snprintf(map, sizeof(map), "%u %u 1", (unsigned)gid, (unsigned)gid);
+	if (r == 0)
+		r = write_proc("/proc/self/gid_map", map);
+	return r < 0 ? err_errno(e, -r, "%s cannot map its user", c->who) : 0;
+}
+
+/* Any folder that is surely there takes the new root for a moment. */
+static int change_root(const char *path)
+{
+	_cleanup_close_ int at = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int root = -1;
+	int r = at < 0 ? -errno : mnt_private();
+
+	if (r == 0)
+		r = mnt_bind(AT_FDCWD, path, at, MNT_RDONLY | MNT_NOEXEC | MNT_RECURSIVE);
+	if (r < 0)
+		return r;
+	root = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return root < 0 ? -errno : mnt_pivot(root);
+}
+
+static int limit(size_t memory)
+{
+	static const struct rlimit none = {0, 0};
+	const struct rlimit data = {memory, memory};
+
+	if (setrlimit(RLIMIT_NPROC, &none) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
+	    setrlimit(RLIMIT_FSIZE, &none) < 0 || setrlimit(RLIMIT_MEMLOCK, &none) < 0 ||
+	    setrlimit(RLIMIT_DATA, &data) < 0)
+		return -errno;
+	return 0;
+}
+
+/* From uid 0 to nobody, with the capabilities kept until ns_drop_privileges() has emptied the bounding set, too. */
+static int drop_user(void)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+
+	if (geteuid() != 0)
+		return 0;
+	/* EPERM: setgroups is denied in this user namespace, so its groups are an ordinary user's. */
+	if (setgroups(0, NULL) < 0 && errno != EPERM)
+		return -errno;
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+		return -errno;
+	/* EINVAL: not mapped here. */
+	if ((setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0) && errno != EINVAL)
+		return -errno;
+	if (syscall(SYS_capget, &head, data) < 0)
+		return -errno;
+	data[0].effective = data[0].permitted;
+	data[1].effective = data[1].permitted;
+	return syscall(SYS_capset, &head, data) < 0 ? -errno : 0;
+}
+
+static int load_filter(const struct confine *c)
+{
+	struct sock_fprog program = {
+		.len = (unsigned short)c->n_filter,
+		/* The kernel only reads it; the structure lacks the const. */
+		.filter = (struct sock_filter *)(uintptr_t)c->filter,
+	};
+
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;
+}
+
+int confine_close(const struct confine *c, struct err **e)
+{
+	int r;
+
+	(void)umask(077);
+	r = new_spaces(c, e);
+	if (r < 0)
+		return r;
+	r = change_root(c->root);
+	if (r < 0)
+		return err_errno(e, -r, "%s cannot make %s its root", c->who, c->root);
+	r = limit(c->memory);
+	if (r == 0)
+		r = drop_user();
+	if (r == 0)
+		r = ns_drop_privileges();
+	if (r < 0)
+		return err_errno(e, -r, "%s cannot give up its privileges", c->who);
+	/* The change of user cleared it. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return err_errno(e, errno, "%s cannot tie itself to its supervisor", c->who);
+	/* Nobody of the same uid looks into it, and its memory is never written to a file. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return err_errno(e, errno, "%s cannot hide its memory", c->who);
+	r = load_filter(c);
+	return r < 0 ? err_errno(e, -r, "%s cannot load its seccomp filter", c->who) : 0;
+}
