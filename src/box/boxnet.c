@@ -1,10 +1,12 @@
 #include "box/boxnet.h"
 
 #include "base/log.h"
+#include "box/boxstore.h"
 #include "box/denials.h"
 #include "box/grants.h"
 #include "box/hostdns.h"
 #include "box/kind.h"
+#include "box/nixsettings.h"
 #include "box/redact.h"
 #include "net/policy.h"
 
@@ -35,6 +37,7 @@ struct boxnet {
 	int control;         /* -1 without an engine */
 	struct hostdns *dns; /* while there is one */
 	struct redact *redact;
+	struct boxstore *store;
 	struct engine_event denied[KEPT_MAX];
 	size_t n_denied;
 	size_t more; /* denied beyond those */
@@ -49,6 +52,7 @@ static void close_sockets(struct boxnet *n)
 	n->sockets.n_spare = 0;
 	n->sockets.every = close_fd(n->sockets.every);
 	n->sockets.anchor = close_fd(n->sockets.anchor);
+	n->sockets.store = close_fd(n->sockets.store);
 	n->anchor = close_fd(n->anchor);
 	n->waiting = n->every = false;
 }
@@ -93,6 +97,7 @@ int boxnet_new(struct box_spec *spec, const struct slot *slot, struct boxnet **r
 		return r;
 	}
 	replace(&spec->allow, &all);
+	nixsettings_configure(spec);
 	*ret = n;
 	return 0;
 }
@@ -142,8 +147,22 @@ void boxnet_set_kind(struct boxnet *n, const struct kind *kind, const struct kin
 	n->running = running;
 }
 
+/* The box's first socket of this kind, or that of a gateway it gets later. */
+static void take_store(struct boxnet *n)
+{
+	int listener = take_fd(&n->sockets.store);
+
+	if (listener < 0)
+		return;
+	if (n->store)
+		boxstore_move(n->store, listener);
+	else
+		n->store = boxstore_new(listener, n->spec->workspace);
+}
+
 int boxnet_begin(struct boxnet *n, struct err **e)
 {
+	take_store(n);
 	n->waiting = n->sockets.dns_udp >= 0;
 	n->has_gateway = !is_empty(&n->spec->allow);
 	n->every = n->sockets.every >= 0;
@@ -154,9 +173,10 @@ int boxnet_begin(struct boxnet *n, struct err **e)
 void boxnet_poll(const struct boxnet *n, struct pollfd fds[BOXNET_POLLS])
 {
 	fds[0] = (struct pollfd){.fd = -1, .events = POLLIN};
-	fds[1] = fds[2] = fds[0];
+	fds[1] = fds[2] = fds[3] = fds[0];
 	if (!n)
 		return;
+	boxstore_poll(n->store, &fds[3]);
 	if (n->waiting) {
 		fds[0].fd = n->sockets.dns_udp;
 		fds[1].fd = n->sockets.dns_tcp;
@@ -227,6 +247,7 @@ void boxnet_work(struct boxnet *n, const struct pollfd fds[BOXNET_POLLS])
 		return;
 	if (fds[2].revents && n->dns && n->control >= 0)
 		tell_servers(n);
+	boxstore_work(n->store, &fds[3]);
 	if (!fds[0].revents && !fds[1].revents)
 		return;
 	if (n->waiting) {
@@ -381,6 +402,7 @@ void boxnet_free(struct boxnet *n)
 		return;
 	redact_free(n->redact);
 	end_engine(n);
+	boxstore_free(n->store);
 	close_sockets(n);
 	strv_release(&n->own);
 	free(n);

@@ -1,5 +1,5 @@
 /* The network of a running box, as its supervisor holds it: the gateway's sockets, the engine behind them, what was
- * denied.
+ * denied; and what else listens in the gateway (box/boxstore.h).
  *
  * The engine is started by the first packet (or at once, where the policy grants addresses): most boxes ask for
  * nothing, and then the network costs a box a pair of interfaces and no process. */
@@ -14,7 +14,7 @@
 
 #include <poll.h>
 
-enum { BOXNET_POLLS = 3 };
+enum { BOXNET_POLLS = 4 };
 
 struct boxnet;
 struct kind_box;

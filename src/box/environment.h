@@ -15,6 +15,7 @@ struct environment_query {
 	bool any_shell;           /* unless the flake asks for another */
 	const struct strv *allow; /* policy entries while resolving, beside `nix` and the user's grants; or NULL */
 	bool offline;             /* no network while resolving */
+	bool no_host_cache;       /* nothing of the host's store but what is mounted */
 	bool refresh;             /* evaluate even if the record is good */
 	bool interactive;         /* the record must name the bash of an interactive shell */
 	const struct box_share *shares; /* further folders of the host that evaluation may read */

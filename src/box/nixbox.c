@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "box/capture.h"
+#include "box/nixsettings.h"
 #include "sys/file.h"
 
 #include <errno.h>
@@ -36,6 +37,7 @@ void nixbox_init(struct nixbox *n, struct slot *slot, const struct environment_q
 	const struct nixlog_options options = {.on_text = on_text};
 
 	*n = (struct nixbox){.slot = slot, .query = q, .tools = tools, .doing = "evaluating"};
+	nixsettings_grant(&n->caches);
 	n->log = nixlog_new(&options);
 	n->begun_ms = now_ms();
 }
@@ -52,6 +54,7 @@ void nixbox_release(struct nixbox *n)
 	clear_line(n);
 	nixlog_free(n->log);
 	n->log = NULL;
+	strv_release(&n->caches);
 }
 
 /* Only on a terminal, only for what lasts, and not between the lines of -v. */
@@ -117,7 +120,9 @@ static int fill_spec(struct nixbox *n, unsigned flags, struct box_spec *spec, st
 	spec->slot = xstrdup(n->slot->id);
 	spec->mode = BOX_READ_ONLY;
 	spec->network = (flags & NIXBOX_NETWORK) && !q->offline ? BOX_NET_GATE : BOX_NET_NONE;
+	spec->host_store = !q->no_host_cache;
 	strv_add(&spec->allow, "nix");
+	strv_add_all(&spec->allow, n->caches.v);
 	if (q->allow)
 		strv_add_all(&spec->allow, q->allow->v);
 	spec->ephemeral = true;

@@ -1,8 +1,8 @@
 /* Nix run in a box of its own: how igloo asks it anything while it resolves an environment.
  *
  * Such a box sees the workspace read-only, an empty HOME (the slot's HOME holds logins, which a hostile build must not
- * see while there is a network), Nix's caches of the slot, and the toolchain; the network is the host's unless
- * the user asked otherwise. */
+ * see while there is a network), Nix's caches of the slot, and the toolchain; of the network what flakes need, the
+ * user's own binary caches, and what the user granted. */
 #ifndef IGLOO_BOX_NIXBOX_H
 #define IGLOO_BOX_NIXBOX_H
 
@@ -14,6 +14,7 @@ struct nixbox {
 	struct slot *slot;
 	const struct environment_query *query;
 	const struct toolchain *tools;
+	struct strv caches; /* policy entries of the user's own binary caches */
 	struct nixlog *log; /* of everything that ran so far */
 	bool progress;      /* a line on the terminal is being rewritten */
 	const char *doing;  /* what that line says while Nix says nothing; "evaluating" */

@@ -319,6 +319,8 @@ static int ask_nix(struct resolve *r, const char *profile, struct found *f, stru
 	int k = resolve_requests(r, e);
 
 	if (k == 0)
+		resolve_say_caches(r);
+	if (k == 0)
 		k = instantiate(r, &drv, e);
 	if (k == 0)
 		k = resolve_take_outputs(r, drv, RESOLVE_INPUTS, &r->nothing_missing, e);

@@ -1,5 +1,5 @@
 /* Inside of resolving, shared by resolve.c (the order of things, asking Nix) and resolvehost.c (the host's store),
- * resolverequests.c (what the flake asks for). */
+ * resolverequests.c (what the flake asks for), resolvecaches.c (which binary caches it would like). */
 #ifndef IGLOO_BOX_RESOLVE_IMPL_H
 #define IGLOO_BOX_RESOLVE_IMPL_H
 
@@ -38,7 +38,11 @@ void resolve_nix(struct strv *argv, const char *verb);
 void resolve_lock_options(struct strv *argv);
 int resolve_run_nix(struct resolve *r, const struct strv *argv, struct str *output, struct err **e);
 
+/* Is the word in flake.nix? Another start of Nix for what no flake says would cost all of them. */
+bool resolve_flake_has(const struct resolve *r, const char *word);
 /* Sets r->requests and r->shell. */
 int resolve_requests(struct resolve *r, struct err **e);
+/* Says which binary caches the flake's nixConfig asks for that the user's configuration does not have. */
+void resolve_say_caches(struct resolve *r);
 
 #endif

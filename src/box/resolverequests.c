@@ -33,9 +33,9 @@ static bool is_word(const char *text, const char *at, const char *end)
 }
 
 /* A file that cannot be read is Nix's to tell. */
-static bool has_word(const struct source *source)
+bool resolve_flake_has(const struct resolve *r, const char *word)
 {
-	static const char word[] = "igloo";
+	const struct source *source = r->q->source;
 	_cleanup_close_ int dir = open(source->flake_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_str_ struct str text = STR_INIT;
 	const char *at;
@@ -85,7 +85,7 @@ int resolve_requests(struct resolve *r, struct err **e)
 	_cleanup_free_ char *json = NULL;
 	int k = 0;
 
-	if (has_word(r->q->source)) {
+	if (resolve_flake_has(r, "igloo")) {
 		/* The caller's may be NULL, and what is no failure is known by its words. */
 		k = ask(r, "igloo", &json, &problem);
 		if (k == 0 && strcmp(json, "null") == 0) {

@@ -15,6 +15,10 @@
 #define BOX_USER "igloo"
 #define BOX_HOME "/home/igloo"
 #define BOX_HOSTNAME "igloo"
+/* Of BOX_NET_GATE: where the box's network ends, and what listens there beside DNS: the host's store (box/boxstore.h).
+ * A port that the box's own programs cannot take, on a loopback that is theirs, and that no service is known by. */
+#define BOX_GATEWAY_ADDRESS "192.0.0.1"
+#define BOX_STORE_PORT 1009
 /* The folder of a box's own files (struct box_file): the shell part of its environment, and the rcfile of an
  * interactive shell. */
 #define BOX_FILES "/etc/box"
@@ -70,6 +74,7 @@ struct box_spec {
 	enum box_network network;
 	struct strv allow;      /* of BOX_NET_GATE: what may be reached, entries of net/policy.h */
 	bool allow_unnamed_tls; /* TLS to an allowed host without a readable name passes */
+	bool host_store;        /* of BOX_NET_GATE: its Nix may have what the host's store has (box/boxstore.h) */
 	struct strv ports;      /* forwarded from the host when the box starts (box/portspec.h) */
 	struct box_limits limits;
 	char *requested; /* what of all this the flake asked for and got, JSON (box/requests.h); or NULL */

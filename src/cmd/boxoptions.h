@@ -34,6 +34,7 @@ struct box_options {
 	struct strv allow; /* policy entries (net/policy.h) */
 	bool allow_unnamed_tls;
 	bool offline;
+	bool no_host_cache;
 	struct strv ports;       /* forwarded (box/portspec.h) */
 	struct strv secret;      /* NAME or NAME=VARIABLE */
 	struct strv secret_file; /* NAME or NAME=PATH */
@@ -64,7 +65,7 @@ extern const struct opt box_running_opts[];
 	{                                      \
 		"Limits", box_limit_opts, (at) \
 	}
-/* detach, offline, env */
+/* detach, allow, offline, no_host_cache, publish, env, secret, secret_file, grant_requests, ignore_requests */
 #define BOX_GROUP_RUNNING(at)                     \
 	{                                         \
 		"Running", box_running_opts, (at) \

@@ -91,6 +91,7 @@ int enter_environment(const struct box_options *o, bool refresh, bool interactiv
 		.any_shell = !o->shell,
 		.allow = &o->allow,
 		.offline = o->offline,
+		.no_host_cache = o->no_host_cache,
 		.refresh = refresh,
 		.interactive = interactive,
 	};
@@ -223,6 +224,7 @@ static int fill_spec(const struct box_options *o, struct enter *in, struct err *
 	spec->workspace = xstrdup(in->source.repo_dir);
 	spec->mode = o->clone ? BOX_CLONE : o->read_only ? BOX_READ_ONLY : BOX_DIRECT;
 	spec->network = o->offline ? BOX_NET_NONE : BOX_NET_GATE;
+	spec->host_store = !o->no_host_cache;
 	strv_add_all(&spec->allow, o->allow.v);
 	spec->allow_unnamed_tls = o->allow_unnamed_tls;
 	strv_add_all(&spec->ports, o->ports.v);

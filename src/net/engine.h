@@ -31,7 +31,7 @@ enum {
 	ENGINE_CONNECTIONS_MAX = 16384,
 };
 
-/* What the gateway namespace provides; all descriptors but the anchor become the engine's. */
+/* What the gateway namespace provides; all descriptors but the anchor and `store` become the engine's. */
 struct engine_sockets {
 	int dns_udp;                     /* bound; -1: none */
 	int dns_tcp;                     /* bound, listening; -1: none */
@@ -39,8 +39,10 @@ struct engine_sockets {
 	size_t n_spare;
 	int every;  /* TCP, bound: whatever the port, all of the box's connections come to it (sys/nft.h); -1: none */
 	int anchor; /* in that namespace and for nothing else: the caller keeps it, to find the namespace; -1: none */
+	int store;  /* TCP, bound, listening: not for the engine (box/boxstore.h); -1: none */
 };
-#define ENGINE_SOCKETS_INIT ((struct engine_sockets){.dns_udp = -1, .dns_tcp = -1, .every = -1, .anchor = -1})
+#define ENGINE_SOCKETS_INIT \
+	((struct engine_sockets){.dns_udp = -1, .dns_tcp = -1, .every = -1, .anchor = -1, .store = -1})
 
 struct engine_config {
 	struct engine_sockets sockets;

@@ -3,9 +3,9 @@
  *     /<any>/nix-cache-info    /<any>/<hash>.narinfo    /<any>/nar/<hash>-<sha256>.nar
  *
  * Only what the host's database calls valid, what every user of the host may read, and no derivations; nothing can be
- * listed: who asks has the path's hash. All else is 404, also where the host cannot be asked, for Nix then goes on to the next cache at
- * once. Hash, size and references are the host's database's. A NAR is written from the store while it is sent, after
- * its length was found to be right; the last piece of one whose hash is wrong is not sent.
+ * listed: who asks has the path's hash. All else is 404, also where the host cannot be asked, for Nix then goes on to
+ * the next cache at once. Hash, size and references are the host's database's. A NAR is written from the store while it
+ * is sent, after its length was found to be right; the last piece of one whose hash is wrong is not sent.
  *
  * One process for each box, which shuts itself in (sys/confine.h): its root is /nix/store, read-only. It ends when
  * nobody has been connected for some seconds, and with the process that started it. */

@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,9 +34,17 @@
 #define LINK_OUTSIDE "gw0"
 #define LINK_INSIDE "eth0"
 #define IPV6_OFF "ipv6/conf/" LINK_INSIDE "/disable_ipv6"
-enum { SYNTHETIC_BITS = 15, LINK_BITS = 30, DNS_PORT = 53, BACKLOG = 128, BATCH = 16, WAITS_MAX = 5000 };
+enum {
+	SYNTHETIC_BITS = 15,
+	LINK_BITS = 30,
+	DNS_PORT = 53,
+	BACKLOG = 128,
+	STORE_BACKLOG = 1024,
+	BATCH = 16,
+	WAITS_MAX = 5000
+};
 enum { MORE_PORTS = 8 };                         /* beside those of the policy that a box starts with */
-enum { ALL_SOCKETS = ENGINE_SPARE_SOCKETS + 4 }; /* DNS over UDP, over TCP; the anchor, every port; the spare ones */
+enum { ALL_SOCKETS = ENGINE_SPARE_SOCKETS + 5 }; /* DNS over UDP, over TCP; anchor, every port; spare ones; store */
 enum { AT_ANCHOR = 2, AT_EVERY = 3 };
 
 static struct in_addr ipv4(const char *text)
@@ -57,6 +66,7 @@ int gateway_prepare(struct gateway *g, const struct box_spec *spec, struct err *
 	if (r < 0)
 		return r;
 	g->stub = policy_is_empty(policy);
+	g->store = spec->host_store;
 	g->n_spare = policy_ports(policy, ports) + MORE_PORTS;
 	if (g->n_spare > ENGINE_SPARE_SOCKETS)
 		g->n_spare = ENGINE_SPARE_SOCKETS;
@@ -99,10 +109,15 @@ static size_t first_spare(const struct gateway *g)
 	return g->every ? AT_EVERY + 1 : AT_EVERY;
 }
 
-/* Of a stub: those for DNS alone. */
-static size_t socket_count(const struct gateway *g)
+/* Behind all others; of a stub: behind those for DNS. */
+static size_t at_store(const struct gateway *g)
 {
 	return g->stub ? 2 : first_spare(g) + g->n_spare;
+}
+
+static size_t socket_count(const struct gateway *g)
+{
+	return at_store(g) + (g->store ? 1 : 0);
 }
 
 int gateway_take(struct gateway *g, struct engine_sockets *ret, struct err **e)
@@ -128,6 +143,7 @@ int gateway_take(struct gateway *g, struct engine_sockets *ret, struct err **e)
 	*ret = ENGINE_SOCKETS_INIT;
 	ret->dns_udp = fds[0];
 	ret->dns_tcp = fds[1];
+	ret->store = g->store ? fds[at_store(g)] : -1;
 	if (g->stub)
 		return 0;
 	ret->anchor = fds[AT_ANCHOR];
@@ -214,13 +230,13 @@ static int make_every(int *ret, struct err **e)
 	return 0;
 }
 
-/* fds[0] for DNS over UDP, fds[1] over TCP, bound later, when the address is there. */
+/* fds[0] for DNS over UDP, fds[1] over TCP, and the store's, bound later, when the address is there. */
 static int make_sockets(const struct gateway *g, int fds[ALL_SOCKETS], struct err **e)
 {
 	const int on = 1;
 
 	for (size_t i = 0; i < socket_count(g); i++) {
-		const bool udp = i == 0 || i == AT_ANCHOR;
+		const bool udp = i == 0 || (i == AT_ANCHOR && !g->stub);
 		int r = 0;
 
 		if (i == AT_EVERY && g->every) {
@@ -238,7 +254,20 @@ static int make_sockets(const struct gateway *g, int fds[ALL_SOCKETS], struct er
 	return 0;
 }
 
-static int bind_dns(const int *fds, struct err **e)
+static int bind_store(int fd, struct err **e)
+{
+	const struct sockaddr_in at = {
+		.sin_family = AF_INET, .sin_port = htons(BOX_STORE_PORT), .sin_addr = ipv4(GATEWAY_ADDRESS)};
+	const int on = 1;
+
+	/* What is set here is what accepted sockets inherit. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (bind(fd, (const struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, STORE_BACKLOG) < 0)
+		return err_errno(e, errno, "cannot listen on the store's socket of the box's gateway");
+	return 0;
+}
+
+static int bind_all(const struct gateway *g, const int *fds, struct err **e)
 {
 	const struct sockaddr_in at = {
 		.sin_family = AF_INET, .sin_port = htons(DNS_PORT), .sin_addr = ipv4(GATEWAY_ADDRESS)};
@@ -248,7 +277,7 @@ static int bind_dns(const int *fds, struct err **e)
 			return err_errno(e, errno, "cannot bind the DNS socket of the box's gateway");
 	if (listen(fds[1], BACKLOG) < 0)
 		return err_errno(e, errno, "cannot listen on the DNS socket of the box's gateway");
-	return 0;
+	return g->store ? bind_store(fds[at_store(g)], e) : 0;
 }
 
 /* All that needs no other end: to be called in G. */
@@ -373,7 +402,7 @@ static int make(const struct gateway *g, pid_t box, struct err **e)
 	if (r == 0)
 		r = make_link(g, &n, e);
 	if (r == 0)
-		r = bind_dns(fds, e);
+		r = bind_all(g, fds, e);
 	if (r == 0)
 		r = give_sockets(g, fds, e);
 	close_all(fds, socket_count(g));
@@ -396,7 +425,7 @@ static int make_stub(const struct gateway *g, struct err **e)
 		r = make_sockets(g, fds, e);
 	if (r < 0)
 		return r;
-	r = bind_dns(fds, e);
+	r = bind_all(g, fds, e);
 	if (r == 0)
 		r = give_sockets(g, fds, e);
 	close_all(fds, socket_count(g));

@@ -24,12 +24,13 @@
 
 /* Of the prefix for the two ends of a translator on one machine (RFC 7335): no server has such an address, while
  * documentation's prefixes are in use in many a laboratory. */
-#define GATEWAY_ADDRESS "192.0.0.1"
+#define GATEWAY_ADDRESS BOX_GATEWAY_ADDRESS
 #define GATEWAY_BOX_ADDRESS "192.0.0.2"
 
 /* Made by the supervisor, and used by it and by the two processes that make a box. */
 struct gateway {
 	bool stub;               /* nothing is granted: the box gets a DNS that is asked in vain, and no gateway yet */
+	bool store;              /* and the host's store (box/boxstore.h) */
 	size_t n_spare;          /* sockets for the policy's ports, and some for those to come */
 	bool every;              /* a socket for every port at once is wanted */
 	struct policy_net *nets; /* granted addresses and networks */
