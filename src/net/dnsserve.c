@@ -86,9 +86,9 @@ void dnsserve_accept(struct engine *g)
 
 		if (fd < 0)
 			return;
-		while (index < DNS_CLIENTS_MAX && g->dns_clients[index])
+		while (index < g->max_dns_clients && g->dns_clients[index])
 			index++;
-		if (index == DNS_CLIENTS_MAX || engine_watch(g, fd, EPOLLIN, TAG_DNS_CLIENT, index) < 0)
+		if (index == g->max_dns_clients || engine_watch(g, fd, EPOLLIN, TAG_DNS_CLIENT, index) < 0)
 			continue;
 		g->dns_clients[index] = xmalloc(sizeof(struct dns_client));
 		g->dns_clients[index]->fd = take_fd(&fd);

@@ -19,8 +19,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Descriptors that are not connections: pipes, DNS, listeners, c-ares, and some air. */
-enum { FDS_RESERVED = 2 * PIPES_MAX + DNS_CLIENTS_MAX + ENGINE_SPARE_SOCKETS + 256 };
+/* Descriptors beside the listeners that are neither connections nor pipes: 0 to 2, control, epoll, DNS, the host's
+ * addresses, c-ares with a few servers over UDP and TCP, and some air. And the fewest connections that are of use. */
+enum { FDS_OWN = 28, CONNECTIONS_MIN = 4 };
 
 static int compare_int(const void *a, const void *b)
 {
@@ -104,19 +105,29 @@ static int warm_up(struct err **e)
 	return 0;
 }
 
+static size_t at_most(rlim_t n, size_t max)
+{
+	return n < max ? (size_t)n : max;
+}
+
 static int make_tables(struct engine *g, struct err **e)
 {
+	const rlim_t fixed = FDS_OWN + g->n_listeners;
 	struct rlimit limit = {1024, 1024};
+	rlim_t left;
 
 	(void)getrlimit(RLIMIT_NOFILE, &limit);
-	if (limit.rlim_cur <= FDS_RESERVED + 64) {
+	left = limit.rlim_cur > fixed ? limit.rlim_cur - fixed : 0;
+	/* A quarter for pipes, a sixteenth for DNS over TCP, up to what is of use; each connection has two sockets. */
+	g->pipes.max = at_most(left / 8, PIPES_MAX);
+	g->max_dns_clients = at_most(left / 16, DNS_CLIENTS_MAX);
+	g->max = at_most((left - 2 * g->pipes.max - g->max_dns_clients) / 2, ENGINE_CONNECTIONS_MAX);
+	if (g->max < CONNECTIONS_MIN) {
 		(void)err_set(e, EMFILE, "network: %llu open files are too few for the gateway",
 			      (unsigned long long)limit.rlim_cur);
-		return err_hint(e, "raise the hard limit (`ulimit -Hn`)");
+		return err_hint(e, "it needs %llu: raise the hard limit (`ulimit -Hn`)",
+				(unsigned long long)fixed + 2 * CONNECTIONS_MIN + CONNECTIONS_MIN);
 	}
-	g->max = (limit.rlim_cur - FDS_RESERVED) / 2;
-	if (g->max > ENGINE_CONNECTIONS_MAX)
-		g->max = ENGINE_CONNECTIONS_MAX;
 	g->relays = xcalloc(g->max, sizeof(struct relay *));
 	g->free_index = xcalloc(g->max, sizeof(*g->free_index));
 	for (size_t i = 0; i < g->max; i++)

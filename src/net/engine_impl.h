@@ -52,11 +52,13 @@ struct engine {
 
 	struct listener listeners[ENGINE_SPARE_SOCKETS + 1];
 	size_t n_listeners;
+	bool full;             /* they are not looked at because there is no room for another relay */
 	uint32_t accept_again; /* second at which the listeners are looked at again; 0: they are */
 
 	int dns_udp;
 	int dns_tcp;
 	struct dns_client *dns_clients[DNS_CLIENTS_MAX];
+	size_t max_dns_clients;
 
 	struct relay **relays; /* max of them, NULL: free */
 	uint32_t *free_index;

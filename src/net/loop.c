@@ -39,22 +39,33 @@ static void listeners_watch(struct engine *g, uint32_t events)
 	}
 }
 
+static void accept_later(struct engine *g)
+{
+	listeners_watch(g, 0);
+	g->accept_again = g->now + 1;
+}
+
 static void on_listener(struct engine *g, uint32_t index)
 {
 	const struct listener *l = &g->listeners[index];
 
 	for (int i = 0; i < ACCEPTS_MAX; i++) {
-		int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		int fd;
 
+		/* They wait in the kernel's queue, until others have ended. */
+		if (g->n_free == 0) {
+			g->full = true;
+			accept_later(g);
+			return;
+		}
+		fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0) {
 			relay_accept(g, fd, l->port);
 			continue;
 		}
 		/* Out of descriptors or memory: it would be readable for ever. */
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			listeners_watch(g, 0);
-			g->accept_again = g->now + 1;
-		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			accept_later(g);
 		if (errno != ECONNABORTED && errno != EINTR)
 			return;
 	}
@@ -114,8 +125,9 @@ static int housekeeping(struct engine *g)
 	ms = (int)relay_timeouts(g) * 1000;
 	dnsserve_timeouts(g);
 	relay_bury(g);
-	if (g->accept_again && g->now >= g->accept_again) {
+	if (g->accept_again && (g->now >= g->accept_again || (g->full && g->n_free > 0))) {
 		g->accept_again = 0;
+		g->full = false;
 		listeners_watch(g, EPOLLIN);
 	}
 	if (g->runnable)

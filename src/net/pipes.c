@@ -12,7 +12,7 @@ static struct pipe *make(struct pipes *p)
 	int fd[2];
 	int size;
 
-	if (p->n >= PIPES_MAX || pipe2(fd, O_CLOEXEC | O_NONBLOCK) < 0)
+	if (p->n >= p->max || pipe2(fd, O_CLOEXEC | O_NONBLOCK) < 0)
 		return NULL;
 	if (p->n_large < PIPES_LARGE_MAX && !p->refused && fcntl(fd[1], F_SETPIPE_SZ, (int)PIPES_LARGE_BYTES) < 0)
 		p->refused = true;
