@@ -153,7 +153,7 @@ static int forward_listen(struct forward *f, struct err **e)
 	return r;
 }
 
-int boxports_add(struct boxports *p, const char *text, struct err **e)
+static int add_one(struct boxports *p, const char *text, struct err **e)
 {
 	struct portspec spec;
 	struct forward *f;
@@ -189,21 +189,38 @@ static void forward_remove(struct boxports *p, size_t at)
 	memmove(p->forwards + at, p->forwards + at + 1, (--p->n - at) * sizeof(struct forward *));
 }
 
-int boxports_remove(struct boxports *p, const char *text, struct err **e)
+int boxports_add(struct boxports *p, const struct strv *specs, struct err **e)
 {
-	struct portspec spec;
-	bool found = false;
-	int r = portspec_parse(text, &spec, e);
+	const size_t before = p->n;
+	int r = specs->n > 0 ? 0 : err_set(e, EINVAL, "port '': not a port");
 
-	if (r < 0)
-		return r;
-	for (size_t i = p->n; i-- > 0;) {
-		if (!portspec_means(&spec, &p->forwards[i]->spec))
-			continue;
-		forward_remove(p, i);
-		found = true;
+	for (size_t i = 0; r == 0 && i < specs->n; i++)
+		r = add_one(p, specs->v[i], e);
+	while (r < 0 && p->n > before)
+		forward_remove(p, p->n - 1);
+	return r;
+}
+
+int boxports_remove(struct boxports *p, const struct strv *specs, struct err **e)
+{
+	bool gone[PORTSPECS_MAX] = {false};
+	int r = specs->n > 0 ? 0 : err_set(e, EINVAL, "port '': not a port");
+
+	for (size_t k = 0; r == 0 && k < specs->n; k++) {
+		struct portspec spec;
+		bool found = false;
+
+		r = portspec_parse(specs->v[k], &spec, e);
+		for (size_t i = 0; r == 0 && i < p->n; i++)
+			if (portspec_means(&spec, &p->forwards[i]->spec))
+				gone[i] = found = true;
+		if (r == 0 && !found)
+			r = err_set(e, ENOENT, "the box does not forward '%s'", specs->v[k]);
 	}
-	return found ? 0 : err_set(e, ENOENT, "the box does not forward '%s'", text);
+	for (size_t i = p->n; r == 0 && i-- > 0;)
+		if (gone[i])
+			forward_remove(p, i);
+	return r;
 }
 
 /* A descriptor that comes when this process may open no more is lost, and the guest's connection would make no sense
@@ -228,8 +245,8 @@ int boxports_new(const struct strv *specs, struct boxports **ret, struct err **e
 	p = xcalloc(1, sizeof(*p));
 	p->control = -1;
 	p->max_pending = pending_max();
-	for (size_t i = 0; r == 0 && i < specs->n; i++)
-		r = boxports_add(p, specs->v[i], e);
+	if (specs->n > 0)
+		r = boxports_add(p, specs, e);
 	if (r < 0) {
 		boxports_free(p);
 		return r;

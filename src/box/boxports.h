@@ -27,9 +27,9 @@ struct boxports;
 
 /* Listens on all of them (box/portspec.h). Errors name who has a port that is in use. */
 int boxports_new(const struct strv *specs, struct boxports **ret, struct err **e);
-/* At run time. Connections that are there already stay when their port is removed. */
-int boxports_add(struct boxports *p, const char *text, struct err **e);
-int boxports_remove(struct boxports *p, const char *text, struct err **e);
+/* At run time: all of them or none. Connections that are there already stay when their port is removed. */
+int boxports_add(struct boxports *p, const struct strv *specs, struct err **e);
+int boxports_remove(struct boxports *p, const struct strv *specs, struct err **e);
 /* [{"addresses": ["127.0.0.1", "::1"], "host": 8080, "guest": 80}, …] */
 json_t *boxports_json(const struct boxports *p);
 

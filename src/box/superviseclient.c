@@ -51,42 +51,53 @@ static int client_exec(struct sup *s, struct client *c, const struct frame *f)
 	return link_send(s->guest, c->exec_stream, FRAME_EXEC, f->flags, f->payload, f->len, fds, nfds);
 }
 
+/* The error as the user is to read it: errno, message, hint. */
+static int client_reply(struct client *c, enum frame_type type, int r, const struct err *e)
+{
+	const char *message = e && err_message(e) ? err_message(e) : "";
+	const char *hint = e && err_hints(e) ? err_hints(e) : "";
+	uint8_t answer[FRAME_ANSWER_MAX];
+	int n;
+
+	frame_put32(answer, (uint32_t)-r);
+	n = snprintf((char *)answer + 4, sizeof(answer) - 4, "%.1500s%c%.500s", message, '\0', hint);
+	return link_send(&c->link, 0, type, 0, answer, 4 + (size_t)n + 1, NULL, 0);
+}
+
+static int change_network(struct sup *s, char op, const char *entry, struct err **e)
+{
+	if (s->box->net)
+		return boxnet_change(s->box->net, op, entry, e);
+	(void)err_set(e, ENETDOWN, "the box was started without a network");
+	return err_hint(e, "start it again without --offline");
+}
+
 static int client_grant(struct sup *s, struct client *c, const struct frame *f)
 {
 	_cleanup_free_ char *entry = xstrndup((const char *)f->payload + 1, f->len - 1);
 	const char op = (char)f->payload[0];
-	uint8_t payload[MSG_ERR_BYTES];
-	struct msg_err answer = {.stage = MSG_STAGE_PROTOCOL};
-	int r = strlen(entry) != f->len - 1 || !strchr("+-!", op) ? -EINVAL : 0;
+	_cleanup_err_ struct err *e = NULL;
+	int r = strlen(entry) != f->len - 1 || !strchr("+-!", op) ? err_set(&e, EINVAL, "not an entry") : 0;
 
 	if (r == 0)
-		r = s->box->net ? boxnet_change(s->box->net, op, entry, NULL) : -ENETDOWN;
-	answer.errnum = (uint32_t)-r;
-	msg_put_err(payload, &answer);
-	return link_send(&c->link, 0, FRAME_ERR, 0, payload, sizeof(payload), NULL, 0);
+		r = change_network(s, op, entry, &e);
+	return client_reply(c, FRAME_GRANT, r, e);
 }
 
-/* The answer is the error as the user is to read it: errno, message, hint. */
 static int client_ports(struct sup *s, struct client *c, const struct frame *f)
 {
-	_cleanup_free_ char *spec = xstrndup((const char *)f->payload + 1, f->len - 1);
+	_cleanup_free_ char *text = xstrndup((const char *)f->payload + 1, f->len - 1);
+	_cleanup_strv_ struct strv specs = STRV_INIT;
 	const char op = (char)f->payload[0];
 	_cleanup_err_ struct err *e = NULL;
-	uint8_t answer[FRAME_PORTS_ANSWER_MAX];
-	const char *message;
-	const char *hint;
-	int r = strlen(spec) != f->len - 1 || !strchr("+-", op) ? err_set(&e, EINVAL, "not a port") : 0;
-	int n;
+	int r = strlen(text) != f->len - 1 || !strchr("+-", op) ? err_set(&e, EINVAL, "not a port") : 0;
 
+	strv_split(&specs, text, '\n');
 	if (r == 0)
-		r = op == '+' ? boxports_add(s->box->ports, spec, &e) : boxports_remove(s->box->ports, spec, &e);
+		r = op == '+' ? boxports_add(s->box->ports, &specs, &e) : boxports_remove(s->box->ports, &specs, &e);
 	if (r == 0)
 		r = state_write(s->box, -1, &e);
-	frame_put32(answer, (uint32_t)-r);
-	message = e && err_message(e) ? err_message(e) : "";
-	hint = e && err_hints(e) ? err_hints(e) : "";
-	n = snprintf((char *)answer + 4, sizeof(answer) - 4, "%.1500s%c%.500s", message, '\0', hint);
-	return link_send(&c->link, 0, FRAME_PORTS, 0, answer, 4 + (size_t)n + 1, NULL, 0);
+	return client_reply(c, FRAME_PORTS, r, e);
 }
 
 static int client_frame(struct sup *s, struct client *c, const struct frame *f)

@@ -93,6 +93,27 @@ int client_answer(struct link *l, enum frame_type type, int timeout_ms, struct f
 	}
 }
 
+int client_result(const struct frame *f, struct err **e)
+{
+	_cleanup_free_ char *text = f->len > 4 ? xstrndup((const char *)f->payload + 4, f->len - 4) : NULL;
+	size_t n = text ? strlen(text) : 0;
+	uint32_t errnum;
+
+	if (!text)
+		return err_set(e, EPROTO, "the box's supervisor answers with what is no answer");
+	errnum = frame_get32(f->payload);
+	if (errnum == 0)
+		return 0;
+	(void)err_set(e, errnum < 4096 ? (int)errnum : EIO, "%s", text);
+	if (n + 1 < f->len - 4) {
+		_cleanup_free_ char *hint = xstrndup((const char *)f->payload + 4 + n + 1, f->len - 4 - n - 1);
+
+		if (*hint)
+			(void)err_hint(e, "%s", hint);
+	}
+	return -err_number(*e);
+}
+
 bool client_ends(struct link *l, int timeout_ms)
 {
 	int64_t end = client_now_ms() + timeout_ms;

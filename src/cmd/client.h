@@ -24,6 +24,8 @@ static inline void client_closep(struct link **l)
 int client_send_number(struct link *l, uint32_t stream, enum frame_type type, uint32_t value);
 /* Waits at most so long for a frame of that type about the connection itself. -EPIPE when it ends without. */
 int client_answer(struct link *l, enum frame_type type, int timeout_ms, struct frame *ret);
+/* The supervisor's own error in its answer to GRANT or PORTS, with its hint; 0 when it is none. */
+int client_result(const struct frame *f, struct err **e);
 /* Waits at most so long for the supervisor to close the connection; drops what it still says. */
 bool client_ends(struct link *l, int timeout_ms);
 /* Waits at most so long until the box's lock is free: then all that its supervisor writes is written. */

@@ -50,7 +50,6 @@ static int tell(const char *name, char op, const char *entry, struct err **e)
 	_cleanup_client_ struct link *l = NULL;
 	_cleanup_free_ char *payload = xasprintf("%c%s", op, entry);
 	struct frame f = {0};
-	uint32_t errnum;
 	int r = client_open(name, &l, e);
 
 	if (r < 0)
@@ -59,15 +58,11 @@ static int tell(const char *name, char op, const char *entry, struct err **e)
 	if (r == 0)
 		r = link_drain(l, ANSWER_MS);
 	if (r == 0)
-		r = client_answer(l, FRAME_ERR, ANSWER_MS, &f);
+		r = client_answer(l, FRAME_GRANT, ANSWER_MS, &f);
 	if (r < 0)
 		return err_errno(e, -r, "box '%s' does not answer", name);
-	errnum = frame_get32(f.payload); /* 0: done, which no other ERR says */
-	if (errnum == ENETDOWN) {
-		(void)err_set(e, ENETDOWN, "box '%s' was started without a network", name);
-		return err_hint(e, "start it again without --offline");
-	}
-	return errnum ? err_errno(e, (int)errnum, "box '%s' does not take it", name) : 0;
+	r = client_result(&f, e);
+	return r < 0 ? err_wrap(e, "box '%s'", name) : 0;
 }
 
 /* All slots of a repository end with the same digits. */
@@ -147,6 +142,8 @@ int granting_forget(struct invocation *inv, struct err **e)
 
 	if (r == 0)
 		r = grants_forget_requests(in.slot, &changed, e);
+	if (r == 0)
+		r = tell_running(in.slot, e);
 	return r < 0 ? r : report_changed(inv, changed, e);
 }
 

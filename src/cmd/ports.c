@@ -12,47 +12,24 @@
 
 enum { ANSWER_MS = 5000 };
 
-/* The supervisor's own error: errno, message, hint. */
-static int read_error(const struct frame *f, struct err **e)
-{
-	_cleanup_free_ char *text = xstrndup((const char *)f->payload + 4, f->len - 4);
-	size_t n = strlen(text);
-	uint32_t errnum = frame_get32(f->payload);
-
-	if (errnum == 0)
-		return 0;
-	(void)err_set(e, errnum < 4096 ? (int)errnum : EIO, "%s", text);
-	if (n + 1 < f->len - 4) {
-		_cleanup_free_ char *hint = xstrndup((const char *)f->payload + 4 + n + 1, f->len - 4 - n - 1);
-
-		if (*hint)
-			(void)err_hint(e, "%s", hint);
-	}
-	return -err_number(*e);
-}
-
-static int read_answer(const struct frame *f, struct err **e)
-{
-	if (f->len < 5)
-		return err_set(e, EPROTO, "the box's supervisor answers with what is no answer");
-	return read_error(f, e);
-}
-
-static int change(const char *box, char op, const char *spec, struct err **e)
+static int change(const char *box, char op, char *const *specs, struct err **e)
 {
 	_cleanup_client_ struct link *l = NULL;
-	_cleanup_free_ char *payload = xasprintf("%c%s", op, spec);
+	_cleanup_str_ struct str payload = STR_INIT;
 	struct frame f = {0};
 	int r = client_open(box, &l, e);
 
 	if (r < 0)
 		return r;
-	r = link_send(l, 0, FRAME_PORTS, 0, payload, strlen(payload), NULL, 0);
+	str_addc(&payload, op);
+	for (; *specs; specs++)
+		str_addf(&payload, "%s%s", *specs, specs[1] ? "\n" : "");
+	r = payload.len > FRAME_ANSWER_MAX ? -E2BIG : link_send(l, 0, FRAME_PORTS, 0, payload.p, payload.len, NULL, 0);
 	if (r == 0)
 		r = link_drain(l, ANSWER_MS);
 	if (r == 0)
 		r = client_answer(l, FRAME_PORTS, ANSWER_MS, &f);
-	return r < 0 ? err_errno(e, -r, "box '%s' does not answer", box) : read_answer(&f, e);
+	return r < 0 ? err_errno(e, -r, "box '%s' does not answer", box) : client_result(&f, e);
 }
 
 static int show(struct invocation *inv, struct err **e)
@@ -101,14 +78,13 @@ static int run(struct invocation *inv, struct err **e)
 		return usage(e, "what is to be done with the ports: ls, add or rm?");
 	if (inv->argc < 3)
 		return usage(e, "which port?");
-	/* All or nothing, as far as that can be known here. */
 	for (int i = 2; r == 0 && i < inv->argc; i++) {
 		struct portspec spec;
 
 		r = portspec_parse(inv->argv[i], &spec, e);
 	}
-	for (int i = 2; r == 0 && i < inv->argc; i++)
-		r = change(inv->argv[0], add ? '+' : '-', inv->argv[i], e);
+	if (r == 0)
+		r = change(inv->argv[0], add ? '+' : '-', inv->argv + 2, e);
 	return r < 0 || !add ? r : show(inv, e);
 }
 

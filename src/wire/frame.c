@@ -23,10 +23,10 @@ static const struct {
 	[FRAME_PONG] = {8, 8, 0, true, false},
 	[FRAME_RESIZE] = {4, 4, 0, true, false},
 	[FRAME_ATTACH] = {4, 4, 0, false, true},
-	[FRAME_GRANT] = {1, 512, 0, true, false},
+	[FRAME_GRANT] = {1, FRAME_ANSWER_MAX, 0, true, false},
 	[FRAME_DIAL] = {2, 2, 0, false, true},
 	[FRAME_DIALED] = {2, 2, 0, false, true},
-	[FRAME_PORTS] = {1, FRAME_PORTS_ANSWER_MAX, 0, true, false},
+	[FRAME_PORTS] = {1, FRAME_ANSWER_MAX, 0, true, false},
 };
 
 uint16_t frame_get16(const uint8_t *p)

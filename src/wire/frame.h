@@ -37,12 +37,11 @@
  *   ATTACH    client command  u16 rows, u16 cols      to a supervisor only (box/control.h), which answers
  *                                                     STARTED with a socket of the box's output and input
  *   RESIZE    client 0        u16 rows, u16 cols      to a supervisor only: the size of a detached box's terminal
- *   GRANT     client 0        u8 op, policy entry     to a supervisor only, which answers ERR on stream 0 with errno 0
- *                                                     when done: '+' or '-' an entry of this box; '!' (no entry): read
- *                                                     the user's grants again
- *   PORTS     client 0        u8 op, port spec        to a supervisor only: '+' or '-' a forwarded port
- *                                                     (box/portspec.h)
- *             superv. 0       u32 errno, message NUL  once, as its answer; errno 0 when done
+ *   GRANT     client 0        u8 op, policy entry     to a supervisor only: '+' or '-' an entry of this box; '!' (no
+ *                                                     entry): read the user's grants again
+ *   PORTS     client 0        u8 op, port specs       to a supervisor only: '+' or '-' forwarded ports
+ *                                                     (box/portspec.h), each but the last with a newline; all or none
+ *   these two superv. 0       u32 errno, message NUL  once, as its answer; errno 0 when done
  *                             hint NUL
  *
  * On a unix socket descriptors travel with frames (wire/link.h): three with the first piece of an
@@ -60,7 +59,7 @@ enum {
 	FRAME_HEADER = 10,
 	FRAME_PAYLOAD_MAX = 64 * 1024,
 	FRAME_MAX = FRAME_HEADER + FRAME_PAYLOAD_MAX,
-	FRAME_PORTS_ANSWER_MAX = 4096,
+	FRAME_ANSWER_MAX = 4096,
 };
 
 enum frame_type {

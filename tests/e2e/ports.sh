@@ -85,6 +85,18 @@ says "nobody is there in the box: refused" 56 "*" get "http://127.0.0.1:$c/word"
 for spec in 0 80:0 a:1 1.2.3.4:80 localhost:1:2 ::1:1:2 1:2:3 ''; do
 	says "bad input: '$spec'" 125 "*port '$spec': *hint: *" igloo ports one add "$spec"
 done
+free_port
+d=$port
+says "several, one of which the box has: none" 125 "*forwards port $a already*" igloo ports one add "$d:8000" 0:8000 "$a:1"
+is "none of them" "$(igloo ports one | grep -c .)" 4
+ok "the first is closed" closed 127.0.0.1 "$d"
+ok "several at once" igloo ports one add "$d:8000" 0:8000
+is "both are there" "$(igloo ports one | grep -c .)" 6
+ok "the first answers" answers "127.0.0.1:$d"
+says "rm of several, one of which is not there: none" 125 "*does not forward '1'*" igloo ports one rm "$d" 1
+is "all are there" "$(igloo ports one | grep -c .)" 6
+ok "rm of several" igloo ports one rm "$d" "$any"
+ok "they are closed" closed 127.0.0.1 "$d"
 says "which verb" 2 "*hint: say: igloo ports BOX*" igloo ports one go
 says "which port" 2 "*which port?*" igloo ports one rm
 
