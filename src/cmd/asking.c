@@ -122,9 +122,16 @@ static bool read_yes(void)
 	return strcasecmp(line, "y") == 0 || strcasecmp(line, "yes") == 0;
 }
 
+static bool forbidden;
+
+void asking_forbid(void)
+{
+	forbidden = true;
+}
+
 bool asking_terminal(void)
 {
-	return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+	return !forbidden && isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
 }
 
 bool asking_yes(const struct str *question)

@@ -12,6 +12,8 @@ int asking_settle(const struct box_options *o, struct enter *in, struct err **e)
 /* A question that is put on a terminal, and whether the answer is yes; is there one to put it on? */
 bool asking_yes(const struct str *question);
 bool asking_terminal(void);
+/* With --json nobody is asked anything: as if there were no terminal. */
+void asking_forbid(void);
 /* Puts in->got into in->spec, once that is filled in. */
 int asking_apply(struct enter *in, struct err **e);
 

@@ -1,5 +1,6 @@
 /* igloo discard: a clone and its box's record go. */
 #include "box/box.h"
+#include "cmd/asking.h"
 #include "cmd/clonecmd.h"
 #include "cmd/report.h"
 
@@ -33,7 +34,7 @@ static int confirm(const struct clone *c, struct err **e)
 	char answer[16] = "";
 	ssize_t n;
 
-	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
+	if (!asking_terminal()) {
 		(void)err_set(e, ECANCELED, "not discarding clone '%s' without being told so", c->name);
 		return err_hint(e, "say: igloo discard %s --yes", c->name);
 	}

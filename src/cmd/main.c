@@ -3,6 +3,7 @@
  * Exit status: what the command says (`igloo run`: the child's own); 125 when igloo failed or was
  * called wrongly, 126 and 127 as the error says (cannot execute, not found). */
 #include "base/log.h"
+#include "cmd/asking.h"
 #include "cmd/cmd.h"
 #include "cmd/options.h"
 #include "cmd/report.h"
@@ -95,6 +96,8 @@ static int dispatch(struct invocation *inv, int argc, char **argv, struct err **
 	if (inv->global.help)
 		return show_help(inv->cmd, NULL, e);
 	set_log_level(&inv->global);
+	if (inv->global.json)
+		asking_forbid();
 	return inv->cmd->run(inv, e);
 }
 

@@ -164,6 +164,7 @@ python3 -c 'import pexpect' 2>/dev/null || {
 }
 sed -i '/packages\..*\.igloo = /d' flake.nix
 asks 'allow = [ "github.com" ]; timeout = "1h";'
+answers "--json asks nothing" - 125 '*what is not granted*"igloo.error/1"*' igloo --json run -- echo hello
 answers "no" n 125 '*the flake in * asks for*  reach    github.com*timeout  1h*Grant this*\[y/N\] n*is not granted*--ignore-requests*' igloo run -- echo hello
 answers "nothing is no" '' 125 '*is not granted*' igloo run -- true
 answers "so is anything else" 'yeah, why not' 125 '*is not granted*' igloo run -- true
