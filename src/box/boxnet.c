@@ -25,7 +25,9 @@ enum { KEPT_MAX = 64, SAID_MAX = 5 };
 struct boxnet {
 	const struct slot *slot;
 	struct box_spec *spec;
-	struct strv own; /* entries of this box alone: spec->allow without what is granted */
+	struct strv own;       /* entries of this box alone: spec->allow without what is granted */
+	struct strv requested; /* of those, what the flake asked for and got */
+	struct strv stored;    /* of those, what the user's answer for the repository grants, when last looked */
 	struct engine_sockets sockets;
 	const struct kind *kind; /* of the box, and the box as it has it */
 	const struct kind_box *running;
@@ -64,6 +66,37 @@ static void replace(struct strv *to, struct strv *from)
 	*from = (struct strv)STRV_INIT;
 }
 
+/* What the flake got by the user's kept answer goes when that is taken back (igloo deny). */
+static int drop_denied(struct boxnet *n, struct err **e)
+{
+	_cleanup_requests_ struct requests granted = {0};
+	_cleanup_strv_ struct strv kept = STRV_INIT;
+	_cleanup_strv_ struct strv stored = STRV_INIT;
+	const struct strv *now = &granted.list[REQUESTS_ALLOW];
+	int r = n->requested.n > 0 ? grants_requests(n->slot, &granted, e) : 0;
+
+	if (r < 0 || n->requested.n == 0)
+		return r;
+	for (size_t i = 0; i < n->own.n; i++)
+		if (!strv_has(&n->stored, n->own.v[i]) || strv_has(now, n->own.v[i]))
+			strv_add(&kept, n->own.v[i]);
+	for (size_t i = 0; i < n->requested.n; i++)
+		if (strv_has(now, n->requested.v[i]))
+			strv_add(&stored, n->requested.v[i]);
+	replace(&n->own, &kept);
+	replace(&n->stored, &stored);
+	return 0;
+}
+
+static int read_requested(struct boxnet *n, struct err **e)
+{
+	_cleanup_requests_ struct requests requested = {0};
+	int r = n->spec->requested ? requests_parse(n->spec->requested, strlen(n->spec->requested), &requested, e) : 0;
+
+	strv_add_all(&n->requested, requested.list[REQUESTS_ALLOW].v);
+	return r < 0 ? r : drop_denied(n, e);
+}
+
 /* own and the grants, each checked. */
 static int effective(const struct boxnet *n, struct strv *ret, struct err **e)
 {
@@ -90,6 +123,8 @@ int boxnet_new(struct box_spec *spec, const struct slot *slot, struct boxnet **r
 	n->sockets = ENGINE_SOCKETS_INIT;
 	/* The engine is confined and cannot load what names in other scripts need: it gets their normal form. */
 	r = policy_normalise_all(&spec->allow, &n->own, e);
+	if (r == 0)
+		r = read_requested(n, e);
 	if (r == 0)
 		r = effective(n, &all, e);
 	if (r < 0) {
@@ -343,9 +378,11 @@ int boxnet_change(struct boxnet *n, char op, const char *entry, struct err **e)
 
 	strv_add_all(&before, n->own.v);
 	if (!n->waiting && n->control < 0)
-		return err_set(e, ENETDOWN, "the box has no gateway");
+		return err_set(e, ENETDOWN, "the box has no network any more: its engine ended");
 	if (op == '+' || op == '-')
 		r = change_own(n, op, entry, e);
+	if (r == 0)
+		r = drop_denied(n, e);
 	if (r == 0)
 		r = effective(n, &all, e);
 	if (r == 0 && n->has_gateway)
@@ -405,5 +442,7 @@ void boxnet_free(struct boxnet *n)
 	boxstore_free(n->store);
 	close_sockets(n);
 	strv_release(&n->own);
+	strv_release(&n->requested);
+	strv_release(&n->stored);
 	free(n);
 }

@@ -129,3 +129,30 @@ like "igloo why --json, too" "$(igloo why --json | grep -F tls-none | head -n 1)
 start --allow-unnamed-tls
 like "igloo inspect shows it" "$(igloo inspect "$box" | tr -d ' \n')" '*"unnamedTls":true*'
 stop
+
+# --- what the flake asked for -------------------------------------------------------------------------------------------
+
+if python3 -c 'import pexpect' 2>/dev/null; then
+	sed -i 's|^    devShells\.|    igloo = { allow = [ "allowed.test" "other.test" ]; };\n&|' flake.nix
+	python3 -c 'import pexpect, sys
+child = pexpect.spawn(sys.argv[1], sys.argv[2:], timeout=60)
+child.expect(r"\[y/N\] "); child.sendline("y"); child.expect(pexpect.EOF)' igloo run -- true
+	start --allow a.wild.test
+	is "what was asked for and granted" "$(get "$box" allowed.test)$(get "$box" other.test)" "served by 9.9.9.10served by 9.9.9.10"
+	ok "one host of it is denied" igloo deny allowed.test
+	is "at once for a box that runs" "$(get "$box" allowed.test)" ""
+	is "the others stay" "$(get "$box" other.test)$(get "$box" a.wild.test)" "served by 9.9.9.10served by 9.9.9.10"
+	ok "all of it is taken back" igloo deny --requests
+	is "that, too" "$(get "$box" other.test)" ""
+	is "what the user gave stays" "$(get "$box" a.wild.test)" "served by 9.9.9.10"
+	stop
+	start --grant-requests
+	ok "something else is allowed" igloo allow a.wild.test
+	is "--grant-requests: kept" "$(get "$box" allowed.test)$(get "$box" a.wild.test)" "served by 9.9.9.10served by 9.9.9.10"
+	ok "and denied for the box" igloo deny --box "$box" allowed.test
+	is "--grant-requests: denied" "$(get "$box" allowed.test)" ""
+	igloo deny a.wild.test
+	stop
+else
+	skip "what the flake asked for" "python3-pexpect"
+fi
