@@ -416,6 +416,24 @@ def flood_names(count):
     say("DNS still answers", rcode(ask(question([b"allowed", b"test"]))) in (0, 3))
 
 
+def noise():
+    """Names whose answers are noise: none is found, and soon."""
+    start = time.monotonic()
+    found = []
+    for i in range(40):
+        with socket.socket() as sock:
+            sock.settimeout(25)
+            try:
+                sock.connect((f"n{i}.noise.test", 7))
+                if sock.recv(1):
+                    found.append(i)
+            except OSError:
+                pass
+        if time.monotonic() - start > 60:
+            break
+    say(f"{i + 1} names whose answers are noise lead nowhere", not found, found)
+
+
 def flood_connections(name, port, count):
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

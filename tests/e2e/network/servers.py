@@ -244,6 +244,11 @@ def dns_answer(query, tcp):
     name = ".".join(labels).lower()
     if name == "silent.test":
         return name, None
+    if name.endswith("noise.test"):
+        # Any bytes, behind a header that fits or not.
+        noise = os.urandom(int.from_bytes(os.urandom(2), "big") % 600)
+        head = struct.pack("!HHHHHH", ident, 0x8180, 1, 3, 1, 1) + question
+        return name, (head + noise if noise[:1] < b"\x80" else query[:2] + noise if noise[:1] < b"\xc0" else noise) or b"\0"
     if name == "garbage.test":
         return name, struct.pack("!HHHHHH", ident, 0x8180, 1, 9, 0, 0) + question + b"\xc0\xff\xff" * 7
     answers, target = [], name
