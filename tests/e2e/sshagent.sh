@@ -130,6 +130,9 @@ prints "git clone and push" $'from afar\npushed' in_box --ssh-key client -- bash
 is "which arrived" "$(git -c safe.directory='*' -C "$W/git/repo.git" log -1 --format=%s by-agent 2>&1)" agent
 like "the end says what was signed" "$err" "*the box made 2 signatures with the SSH key $client client*"
 prints "ssh" "hello from afar" in_box --ssh-key "$client" -- bash -c "$ssh git@code.test echo hello from afar"
+ssh-keygen -F code.test -f "$P/known_hosts" | igloo run -- sh -c 'mkdir -p -m 700 ~/.ssh && cat >>~/.ssh/known_hosts'
+prints "a host's key that the box was given" "known" in_box --ssh-key client -- ssh -o StrictHostKeyChecking=yes -o BatchMode=yes \
+	-o ConnectTimeout=10 git@code.test echo known
 says "with another key: no" 255 "*Permission denied*" in_box --ssh-key other -- bash -c "$ssh git@code.test true"
 says "nor to another host" 255 "*closed.test*" in_box --ssh-key client -- bash -c "$ssh git@closed.test true"
 # shellcheck disable=SC2016 # the box's
@@ -223,5 +226,13 @@ wait $flood
 is "and answers later" "$(<"$T/flood")" $'begun\n12'
 ok "it stops" igloo stop $box
 is "and what it signed is kept" "$(signatures)" "[('client', 2)]"
+igloo rm $box >/dev/null
+
+ok "another one" igloo run --detach --name $box --ssh-key client -- sleep 600
+prints "which uses it" "256 $client client (ED25519)" igloo exec $box -- ssh-add -l
+supervisor=$(igloo inspect $box | python3 -c 'import json, sys; print(json.load(sys.stdin)["supervisor"])')
+proxy=$(pgrep -P "$supervisor" -x igloo-ssh-agent)
+kill -KILL "$supervisor"
+ok "a killed supervisor takes the process between along" within 5 bash -c "! kill -0 $proxy"
 igloo rm $box >/dev/null
 kill "$SSH_AGENT_PID"
