@@ -83,9 +83,6 @@ static void on_stderr(void *arg, const char *bytes, size_t n)
 
 void nixbox_env(const struct toolchain *tools, struct strv *env)
 {
-	static const char *const passed[] = {"http_proxy",  "https_proxy", "no_proxy",  "HTTP_PROXY",
-					     "HTTPS_PROXY", "NO_PROXY",    "all_proxy", "ALL_PROXY"};
-
 	strv_addf(env, "PATH=%s:%s", tools->nix_bin, tools->git_bin);
 	strv_add(env, "HOME=" BOX_HOME);
 	strv_add(env, "USER=" BOX_USER);
@@ -95,9 +92,7 @@ void nixbox_env(const struct toolchain *tools, struct strv *env)
 	strv_add(env, "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt");
 	/* The repository belongs to the box's user; git asks again where the user's own files are another's. */
 	strv_add(env, "GIT_CONFIG_NOSYSTEM=1");
-	for (size_t i = 0; i < ARRAY_SIZE(passed); i++)
-		if (str_has(getenv(passed[i])))
-			strv_env_set(env, passed[i], getenv(passed[i]));
+	/* None of http_proxy and its like: the box cannot reach the proxy, the engine dials for it. */
 }
 
 /* Where the repository lies in the box: at its own path, so that Nix's messages name it; but Nix makes URLs of paths

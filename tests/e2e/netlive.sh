@@ -130,6 +130,26 @@ start --allow-unnamed-tls
 like "igloo inspect shows it" "$(igloo inspect "$box" | tr -d ' \n')" '*"unnamedTls":true*'
 stop
 
+# --- the host's proxy ---------------------------------------------------------------------------------------------------
+
+mkdir "$T/proxied" && cd "$T/proxied" || exit 1
+cat >flake.nix <<EOT
+{
+  inputs.nixpkgs.url = "path:$IGLOO_E2E_PKGS";
+  inputs.afar = { url = "http://allowed.test/input.tar.gz"; flake = false; };
+  outputs = { self, nixpkgs, afar }: let pkgs = nixpkgs.legacyPackages.$SYSTEM; in {
+    devShells.$SYSTEM.default = pkgs.mkShell { packages = [ pkgs.bash pkgs.coreutils ]; AFAR = builtins.readFile (afar + "/hello"); };
+  };
+}
+EOT
+cp "$T/project/flake.lock" .
+git init -q . && git add -A
+proxies="http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 ALL_PROXY=http://127.0.0.1:9"
+# shellcheck disable=SC2086,SC2016 # words; the box's
+prints "a proxy of the host's is nobody's in a box, nor while its environment is made" "from afar" \
+	env $proxies igloo run --allow allowed.test -- sh -c 'echo "$AFAR$http_proxy$ALL_PROXY"'
+cd "$T/project" || exit 1
+
 # --- what the flake asked for -------------------------------------------------------------------------------------------
 
 if python3 -c 'import pexpect' 2>/dev/null; then
