@@ -454,6 +454,7 @@ TEST(end)
 {
 	int status = -1;
 
+	CHECK(engine > 0);
 	control = close_fd(control);
 	CHECK(waitpid(engine, &status, 0) == engine);
 	printf("# status %#x\n", status);

@@ -86,7 +86,7 @@ static int enginenet_set_up(const char *hosts)
 /* The sockets of a gateway, with so many spare ones. */
 static struct engine_sockets enginenet_sockets(size_t n)
 {
-	struct engine_sockets s;
+	struct engine_sockets s = ENGINE_SOCKETS_INIT;
 
 	(void)setns(gateway_ns, CLONE_NEWNET);
 	s.dns_udp = bound(SOCK_DGRAM, INADDR_LOOPBACK, DNS_PORT);
