@@ -141,6 +141,8 @@ int box_start(struct box *box, struct err **e)
 		return r;
 	if (box->spec->network == BOX_NET_GATE) {
 		r = boxnet_new(box->spec, box->slot, &box->net, e);
+		if (r == 0)
+			r = boxnet_bind(box->net, box->running.secrets, e);
 		if (r < 0)
 			return r;
 		box->running.gateway = boxnet_sockets(box->net);

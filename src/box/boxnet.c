@@ -1,6 +1,7 @@
 #include "box/boxnet.h"
 
 #include "base/log.h"
+#include "box/boxbroker.h"
 #include "box/boxstore.h"
 #include "box/denials.h"
 #include "box/grants.h"
@@ -31,10 +32,11 @@ struct boxnet {
 	struct engine_sockets sockets;
 	const struct kind *kind; /* of the box, and the box as it has it */
 	const struct kind_box *running;
-	bool has_gateway; /* made for something; else the box's DNS is all there is */
-	bool waiting;     /* the sockets are here: no engine yet */
-	bool every;       /* a socket for every port at once is here, or was given to the engine */
-	int anchor;       /* of the gateway; -1 without one */
+	struct boxbroker *broker; /* NULL: no secret is bound to a host */
+	bool has_gateway;         /* made for something; else the box's DNS is all there is */
+	bool waiting;             /* the sockets are here: no engine yet */
+	bool every;               /* a socket for every port at once is here, or was given to the engine */
+	int anchor;               /* of the gateway; -1 without one */
 	pid_t engine;
 	int control;         /* -1 without an engine */
 	struct hostdns *dns; /* while there is one */
@@ -137,6 +139,11 @@ int boxnet_new(struct box_spec *spec, const struct slot *slot, struct boxnet **r
 	return 0;
 }
 
+int boxnet_bind(struct boxnet *n, const struct secrets *secrets, struct err **e)
+{
+	return boxbroker_new(secrets, n->spec, &n->broker, e);
+}
+
 struct engine_sockets *boxnet_sockets(struct boxnet *n)
 {
 	return &n->sockets;
@@ -145,15 +152,16 @@ struct engine_sockets *boxnet_sockets(struct boxnet *n)
 static int start_engine(struct boxnet *n, struct err **e)
 {
 	_cleanup_err_ struct err *ignored = NULL;
-	const struct engine_config config = {.sockets = n->sockets,
-					     .base = SYNTH_BASE,
-					     .policy = &n->spec->allow,
-					     .allow_unnamed_tls = n->spec->allow_unnamed_tls};
+	struct engine_config config = {.sockets = n->sockets,
+				       .base = SYNTH_BASE,
+				       .policy = &n->spec->allow,
+				       .allow_unnamed_tls = n->spec->allow_unnamed_tls};
 	int r;
 
 	/* Before the engine reads what is there now. Without it, it works with that. */
 	if (hostdns_new("/etc/resolv.conf", &n->dns, &ignored) < 0)
 		log_debug("%s", err_message(ignored));
+	boxbroker_connect(n->broker, &config);
 	r = engine_start(&config, &n->engine, &n->control, e);
 	/* They are the engine's now, or closed. */
 	n->sockets = ENGINE_SOCKETS_INIT;
@@ -440,6 +448,7 @@ void boxnet_free(struct boxnet *n)
 	redact_free(n->redact);
 	end_engine(n);
 	boxstore_free(n->store);
+	boxbroker_free(n->broker);
 	close_sockets(n);
 	strv_release(&n->own);
 	strv_release(&n->requested);

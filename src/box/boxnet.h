@@ -20,9 +20,13 @@ struct boxnet;
 struct kind_box;
 struct kind;
 struct secrets;
+struct secrets;
 
 /* Puts what the user granted for the repository and for good into spec->allow, and checks every entry. */
 int boxnet_new(struct box_spec *spec, const struct slot *slot, struct boxnet **ret, struct err **e);
+/* Starts what puts secrets that are bound to hosts (NULL: none) into the box's requests, and adds what the box needs
+ * for it to the spec's files: before the box is sealed. */
+int boxnet_bind(struct boxnet *n, const struct secrets *secrets, struct err **e);
 /* Where the kind puts the sockets; then boxnet_begin(). */
 struct engine_sockets *boxnet_sockets(struct boxnet *n);
 int boxnet_begin(struct boxnet *n, struct err **e);

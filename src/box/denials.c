@@ -16,10 +16,15 @@
 
 /* The names by which reasons are kept; engine_reason_name() is for people. */
 static const char *const reasons[] = {
-	[ENGINE_DENIED_NAME] = "name",           [ENGINE_DENIED_PORT] = "port",
-	[ENGINE_DENIED_ADDRESS] = "address",     [ENGINE_DENIED_LITERAL] = "literal",
-	[ENGINE_DENIED_TLS_NAME] = "tls-name",   [ENGINE_DENIED_TLS_NONE] = "tls-none",
-	[ENGINE_DENIED_HTTP_HOST] = "http-host", [ENGINE_FAILED] = "failed",
+	[ENGINE_DENIED_NAME] = "name",
+	[ENGINE_DENIED_PORT] = "port",
+	[ENGINE_DENIED_ADDRESS] = "address",
+	[ENGINE_DENIED_LITERAL] = "literal",
+	[ENGINE_DENIED_TLS_NAME] = "tls-name",
+	[ENGINE_DENIED_TLS_NONE] = "tls-none",
+	[ENGINE_DENIED_HTTP_HOST] = "http-host",
+	[ENGINE_FAILED] = "failed",
+	[ENGINE_DENIED_CERTIFICATE] = "certificate",
 };
 
 char *denials_entry(const struct engine_event *event)
@@ -45,6 +50,7 @@ char *denials_entry(const struct engine_event *event)
 	case ENGINE_DENIED_TLS_NAME:
 	case ENGINE_DENIED_TLS_NONE:
 	case ENGINE_DENIED_HTTP_HOST:
+	case ENGINE_DENIED_CERTIFICATE:
 	case ENGINE_FAILED:
 		break;
 	}

@@ -2,7 +2,7 @@
 
 #include "base/size.h"
 #include "box/portspec.h"
-#include "box/secret.h"
+#include "box/secretbind.h"
 #include "fmt/json.h"
 #include "net/policy.h"
 
@@ -109,6 +109,20 @@ static int take_word(const json_t *object, const char *member, char **ret, struc
 	return 0;
 }
 
+static int take_secret(const char *given, struct str *to, struct err **e)
+{
+	_cleanup_free_ char *name = NULL;
+	_cleanup_free_ char *host = NULL;
+	_cleanup_free_ char *text = NULL;
+	int r = secretbind_parse(given, &name, &host, e);
+
+	if (r < 0)
+		return r;
+	text = secretbind_text(name, host);
+	str_adds(to, text);
+	return 0;
+}
+
 static int take_entry(enum requests_list list, const json_t *j, struct strv *to, struct err **e)
 {
 	_cleanup_str_ struct str normal = STR_INIT;
@@ -134,8 +148,7 @@ static int take_entry(enum requests_list list, const json_t *j, struct strv *to,
 	default:
 		if (!json_is_string(j))
 			return err_set(e, EINVAL, "it is no text");
-		r = secret_name_check(json_string_value(j), e);
-		str_adds(&normal, json_string_value(j));
+		r = take_secret(json_string_value(j), &normal, e);
 	}
 	if (r == 0)
 		strv_add(to, str_text(&normal));
@@ -358,6 +371,8 @@ static const char *remark(enum requests_list list, const char *entry)
 
 	if (list == REQUESTS_PORTS && portspec_parse(entry, &port, NULL) == 0 && !port.loopback)
 		return " (on an address of this machine that others may reach)";
+	if (list == REQUESTS_SECRETS)
+		return strchr(entry, '@') ? " (in requests to that host, which it may reach; not in the box)" : "";
 	if (list != REQUESTS_ALLOW)
 		return "";
 	if (strcmp(entry, "all") == 0)

@@ -1,6 +1,7 @@
 #include "box/secrets.h"
 
 #include "box/secret.h"
+#include "box/secretbind.h"
 #include "sys/nocore.h"
 
 #include <errno.h>
@@ -17,34 +18,61 @@ static struct secret_use *add(struct secrets *s)
 	return &s->v[s->n++];
 }
 
-/* NAME[=REST]: the name, which is there, and REST or NULL. */
-static int split(const struct secrets *s, const char *given, char **ret_name, const char **ret_rest, struct err **e)
+/* NAME[@HOST][=REST]: the name, which is there, HOST in normal form or NULL, and REST or NULL. */
+static int split(const struct secrets *s, const char *given, char **ret_name, char **ret_host, const char **ret_rest,
+		 struct err **e)
 {
 	const char *eq = strchr(given, '=');
-	_cleanup_free_ char *name = eq ? xstrndup(given, (size_t)(eq - given)) : xstrdup(given);
+	_cleanup_free_ char *first = eq ? xstrndup(given, (size_t)(eq - given)) : xstrdup(given);
+	_cleanup_free_ char *name = NULL;
+	_cleanup_free_ char *host = NULL;
 	int r;
 
 	if (s->n == SECRETS_MAX)
 		return err_set(e, E2BIG, "a box gets at most %d secrets", SECRETS_MAX);
-	r = secret_check(name, e);
+	r = secretbind_parse(first, &name, &host, e);
+	if (r == 0)
+		r = secret_check(name, e);
 	if (r < 0)
 		return r;
 	*ret_name = take_ptr(name);
+	*ret_host = take_ptr(host);
 	*ret_rest = eq ? eq + 1 : NULL;
 	return 0;
+}
+
+/* A further host of one that is bound already. */
+static bool bind_more(struct secrets *s, const char *name, const char *variable, const char *host)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		struct secret_use *use = &s->v[i];
+
+		if (!use->placeholder || strcmp(use->name, name) != 0 || strcmp(use->variable, variable) != 0)
+			continue;
+		if (!strv_has(&use->hosts, host))
+			strv_add(&use->hosts, host);
+		return true;
+	}
+	return false;
 }
 
 int secrets_add_variable(struct secrets *s, const char *given, struct err **e)
 {
 	_cleanup_free_ char *name = NULL;
+	_cleanup_free_ char *host = NULL;
+	_cleanup_free_ char *placeholder = NULL;
 	const char *variable = NULL;
 	struct secret_use *use;
-	int r = split(s, given, &name, &variable, e);
+	int r = split(s, given, &name, &host, &variable, e);
 
+	if (r == 0 && host && bind_more(s, name, variable ? variable : name, host))
+		return 0;
+	if (r == 0 && host)
+		r = secretbind_placeholder(name, &placeholder, e);
 	if (r < 0)
 		return r;
 	if (variable && strcmp(variable, "file") == 0)
-		return secrets_add_file(s, name, e);
+		return secrets_add_file(s, host ? given : name, e);
 	if (variable && !secret_name_is_valid(variable)) {
 		_cleanup_str_ struct str shown = STR_INIT;
 
@@ -58,6 +86,9 @@ int secrets_add_variable(struct secrets *s, const char *given, struct err **e)
 				       s->v[i].name, name);
 	use = add(s);
 	use->variable = xstrdup(variable ? variable : name);
+	use->placeholder = take_ptr(placeholder);
+	if (host)
+		strv_add(&use->hosts, host);
 	use->name = take_ptr(name);
 	return 0;
 }
@@ -100,10 +131,15 @@ int secrets_add_file(struct secrets *s, const char *given, struct err **e)
 {
 	_cleanup_free_ char *name = NULL;
 	_cleanup_free_ char *path = NULL;
+	_cleanup_free_ char *host = NULL;
 	const char *to = NULL;
 	struct secret_use *use;
-	int r = split(s, given, &name, &to, e);
+	int r = split(s, given, &name, &host, &to, e);
 
+	if (r == 0 && host) {
+		r = err_set(e, EINVAL, "secret '%s': a file cannot be bound to a host", name);
+		(void)err_hint(e, "as a variable: --secret %s@HOST", name);
+	}
 	if (r < 0)
 		return r;
 	path = to ? in_home(to) : xasprintf(SECRETS_DIR "/%s", name);
@@ -206,6 +242,8 @@ void secrets_release(struct secrets *s)
 		free(s->v[i].name);
 		free(s->v[i].variable);
 		free(s->v[i].path);
+		free(s->v[i].placeholder);
+		strv_release(&s->v[i].hosts);
 	}
 	free(s->v);
 	*s = (struct secrets){NULL, 0};
@@ -214,10 +252,29 @@ void secrets_release(struct secrets *s)
 /* --- to a command ---------------------------------------------------------------------------------------------------
  */
 
+void secrets_add_placeholders(const struct secrets *s, struct strv *env)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->v[i].placeholder)
+			strv_env_set(env, s->v[i].variable, s->v[i].placeholder);
+}
+
+void secrets_add_allow(const struct secrets *s, struct strv *allow)
+{
+	for (size_t i = 0; i < s->n; i++)
+		strv_add_all(allow, s->v[i].hosts.v);
+}
+
+/* The variable that the command gets with the value in it, or NULL. */
+static const char *open_variable(const struct secret_use *use)
+{
+	return use->placeholder ? NULL : use->variable;
+}
+
 static bool is_replaced(const struct secrets *s, const char *variable)
 {
 	for (size_t i = 0; i < s->n; i++) {
-		size_t n = s->v[i].variable ? strlen(s->v[i].variable) : 0;
+		size_t n = open_variable(&s->v[i]) ? strlen(s->v[i].variable) : 0;
 
 		if (n > 0 && strncmp(variable, s->v[i].variable, n) == 0 && variable[n] == '=')
 			return true;
@@ -231,13 +288,13 @@ static int add_values(const struct secrets *s, struct str *bytes, char **env, si
 	size_t total = 0;
 
 	for (size_t i = 0; i < s->n; i++)
-		total += s->v[i].variable ? strlen(s->v[i].variable) + 2 + SECRET_BYTES_MAX : 0;
+		total += open_variable(&s->v[i]) ? strlen(s->v[i].variable) + 2 + SECRET_BYTES_MAX : 0;
 	(void)str_room(bytes, total); /* what follows moves nothing */
 	for (size_t i = 0; i < s->n; i++) {
 		const char *value;
 		size_t len;
 
-		if (!s->v[i].variable)
+		if (!open_variable(&s->v[i]))
 			continue;
 		value = secrets_map(&s->v[i], &len);
 		if (!value)

@@ -16,9 +16,11 @@ enum { SECRETS_MAX = 64 };
 /* One of `variable` and `path` is NULL. */
 struct secret_use {
 	char *name;
-	char *variable; /* of the command's environment */
-	char *path;     /* absolute, in the box */
-	int fd;         /* the value; -1 before secrets_open() */
+	char *variable;    /* of the command's environment */
+	char *path;        /* absolute, in the box */
+	int fd;            /* the value; -1 before secrets_open() */
+	struct strv hosts; /* "name:port" that it is bound to (box/secretbind.h); none: the box has the value */
+	char *placeholder; /* what the box has instead */
 };
 
 struct secrets {
@@ -26,7 +28,8 @@ struct secrets {
 	size_t n;
 };
 
-/* --secret NAME[=VARIABLE]; NAME=file is --secret-file NAME. -EINVAL; errors of secret_check(). Runs nothing. */
+/* --secret NAME[@HOST[:PORT]][=VARIABLE]. One that is bound to several hosts is given once for each. NAME=file is
+ * --secret-file NAME. -EINVAL; errors of secret_check(). Runs nothing. */
 int secrets_add_variable(struct secrets *s, const char *given, struct err **e);
 /* --secret-file NAME[=PATH]. PATH is absolute or begins with "~/", and lies below /run, /tmp or the home (a path in the
  * caller's home means the same in the box's); by default it is SECRETS_DIR/NAME. */
@@ -40,7 +43,12 @@ int secrets_check_shares(const struct secrets *s, const struct box_spec *spec, s
 /* Closes the values (of the process that gave them away) and frees the rest. */
 void secrets_release(struct secrets *s);
 
-/* exec_send() with the variables added to the command's environment. Its buffers are wiped once they are sent. */
+/* Sets the variables of those that are bound to hosts to their placeholders, which are no secret. */
+void secrets_add_placeholders(const struct secrets *s, struct strv *env);
+/* Adds what the box must reach for those, as entries of net/policy.h. */
+void secrets_add_allow(const struct secrets *s, struct strv *allow);
+
+/* exec_send() with the other variables added to the command's environment. Its buffers are wiped once they are sent. */
 int secrets_send_exec(const struct secrets *s, struct link *l, uint32_t stream, const struct exec *x, const int *fds);
 
 /* The value as n bytes to be read only; munmap(2) it. NULL with errno. */

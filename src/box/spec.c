@@ -116,10 +116,18 @@ void box_spec_add_terminal(struct box_spec *spec, const char *path)
 	};
 }
 
+void box_spec_add_bytes(struct box_spec *spec, const char *name, const char *bytes, size_t n)
+{
+	struct str text = STR_INIT;
+
+	str_add(&text, bytes, n);
+	spec->files = xrealloc_array(spec->files, spec->nfiles + 1, sizeof(*spec->files));
+	spec->files[spec->nfiles++] = (struct box_file){.name = xstrdup(name), .text = str_take(&text), .n = n};
+}
+
 void box_spec_add_file(struct box_spec *spec, const char *name, const char *text)
 {
-	spec->files = xrealloc_array(spec->files, spec->nfiles + 1, sizeof(*spec->files));
-	spec->files[spec->nfiles++] = (struct box_file){.name = xstrdup(name), .text = xstrdup(text)};
+	box_spec_add_bytes(spec, name, text, strlen(text));
 }
 
 void box_spec_add_pin(struct box_spec *spec, const char *path, bool read_only)

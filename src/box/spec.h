@@ -46,7 +46,12 @@ struct box_pin {
 struct box_file {
 	char *name;
 	char *text;
+	size_t n;
 };
+/* With secrets that are bound to hosts: the certificate authorities that the box trusts, also mounted where its
+ * programs look for them; and the same for Java. */
+#define BOX_CA_FILE "ca-bundle.crt"
+#define BOX_JAVA_CA_FILE "ca-bundle.jks"
 
 enum box_workspace_mode {
 	BOX_DIRECT,    /* the repository itself, writable but for what the host would run */
@@ -102,6 +107,7 @@ int box_spec_add_own_share(struct box_spec *spec, const char *source, const char
  * an error if it is none. */
 void box_spec_add_terminal(struct box_spec *spec, const char *path);
 void box_spec_add_file(struct box_spec *spec, const char *name, const char *text);
+void box_spec_add_bytes(struct box_spec *spec, const char *name, const char *bytes, size_t n);
 void box_spec_add_pin(struct box_spec *spec, const char *path, bool read_only);
 void box_spec_release(struct box_spec *spec);
 /* Adds a share after looking at its source, an absolute path as realpath(3) gives it: one that has a symbolic link in

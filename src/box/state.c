@@ -62,15 +62,28 @@ static json_t *pins_json(const struct box_spec *spec)
 	return list;
 }
 
+static json_t *hosts_json(const struct strv *hosts)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < hosts->n; i++)
+		(void)json_array_append_new(list, json_string(hosts->v[i]));
+	return list;
+}
+
 /* Which, and where the box has them; nothing of their values. */
 static json_t *secrets_json(const struct secrets *s)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; s && i < s->n; i++)
-		(void)json_array_append_new(list, json_pack("{s:s, s:o}", "name", s->v[i].name,
-							    s->v[i].path ? "path" : "variable",
-							    text(s->v[i].path ? s->v[i].path : s->v[i].variable)));
+	for (size_t i = 0; s && i < s->n; i++) {
+		json_t *j = json_pack("{s:s, s:o}", "name", s->v[i].name, s->v[i].path ? "path" : "variable",
+				      text(s->v[i].path ? s->v[i].path : s->v[i].variable));
+
+		if (s->v[i].hosts.n > 0)
+			(void)json_object_set_new(j, "hosts", hosts_json(&s->v[i].hosts));
+		(void)json_array_append_new(list, j);
+	}
 	return list;
 }
 

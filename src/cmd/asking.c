@@ -13,12 +13,13 @@
 
 /* --- what remains to be granted ----------------------------------------------------------------------------------- */
 
-static bool gives_secret(const struct strv *options, const char *name)
+/* Bound to a host or not: `wanted` may end with one, too. */
+static bool gives_secret(const struct strv *options, const char *wanted)
 {
-	size_t n = strlen(name);
+	size_t n = strcspn(wanted, "@");
 
 	for (size_t i = 0; i < options->n; i++)
-		if (strncmp(options->v[i], name, n) == 0 && (options->v[i][n] == '=' || options->v[i][n] == '\0'))
+		if (strncmp(options->v[i], wanted, n) == 0 && strcspn(options->v[i] + n, "=@") == 0)
 			return true;
 	return false;
 }

@@ -142,12 +142,13 @@ const struct opt box_running_opts[] = {
 	 .offset = AT(env),
 	 .help = "set a variable in the box, or pass the caller's own; may be repeated"},
 	{.name = "secret",
-	 .arg = "NAME[=VARIABLE]",
+	 .arg = "NAME[@HOST][=VARIABLE]",
 	 .kind = OPT_VARS,
 	 .hint = HINT_SECRETS,
 	 .offset = AT(secret),
 	 .help = "give the command the secret NAME as a variable of that name, or VARIABLE; NAME=file: as "
-		 "--secret-file; may be repeated"},
+		 "--secret-file. With @HOST or @HOST:PORT the box has a placeholder only, which igloo replaces in "
+		 "requests to that host, and may reach it. May be repeated"},
 	{.name = "secret-file",
 	 .arg = "NAME[=PATH]",
 	 .kind = OPT_VARS,

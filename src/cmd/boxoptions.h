@@ -36,7 +36,7 @@ struct box_options {
 	bool offline;
 	bool no_host_cache;
 	struct strv ports;       /* forwarded (box/portspec.h) */
-	struct strv secret;      /* NAME or NAME=VARIABLE */
+	struct strv secret;      /* NAME, NAME@HOST, each perhaps with =VARIABLE */
 	struct strv secret_file; /* NAME or NAME=PATH */
 	struct strv ssh_key;     /* keys of the SSH agent (box/sshkeys.h) */
 	bool ssh_agent;

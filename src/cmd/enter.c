@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "box/box.h"
+#include "box/boxbroker.h"
 #include "box/portspec.h"
 #include "box/resolve.h"
 #include "cmd/asking.h"
@@ -177,7 +178,9 @@ static void fill_env(const struct box_options *o, struct enter *in)
 		strv_env_set(env, "TERM", "dumb");
 	if (in->ssh_keys.n > 0)
 		strv_env_set(env, "SSH_AUTH_SOCK", SSHKEYS_BOX_SOCKET);
+	boxbroker_add_variables(&in->secrets, env);
 	add_user_variables(o, env);
+	secrets_add_placeholders(&in->secrets, env);
 }
 
 /* --- the box --------------------------------------------------------------------------------------------------------
@@ -227,6 +230,7 @@ static int fill_spec(const struct box_options *o, struct enter *in, struct err *
 	spec->host_store = !o->no_host_cache;
 	strv_add_all(&spec->allow, o->allow.v);
 	spec->allow_unnamed_tls = o->allow_unnamed_tls;
+	secrets_add_allow(&in->secrets, &spec->allow);
 	strv_add_all(&spec->ports, o->ports.v);
 	spec->slot_home = true;
 	spec->ephemeral = !o->detach;
@@ -241,6 +245,8 @@ static int fill_spec(const struct box_options *o, struct enter *in, struct err *
 		box_spec_add_file(spec, ".attrs.json", in->record.attrs_json);
 		box_spec_add_file(spec, ".attrs.sh", in->record.attrs_sh);
 	}
+	if (o->offline && spec->allow.n > 0)
+		return err_set(e, EINVAL, "a secret that is bound to a host is of no use with --offline");
 	r = spec->mode == BOX_CLONE ? clone_workspace(in, e) : 0;
 	if (r == 0)
 		r = share_workspace(in, e);

@@ -179,12 +179,19 @@ static void add_variables(const struct exec_options *o, bool pty, struct strv *e
 	}
 }
 
-/* What a box has below /run/secrets is mounted and sealed when it is made. */
+/* What a box has below /run/secrets is mounted and sealed when it is made, and its programs must trust its own
+ * authority from the start. */
 static int add_secret(struct secrets *secrets, const char *given, struct err **e)
 {
 	int r = secrets_add_variable(secrets, given, e);
 	const struct secret_use *use = r == 0 ? &secrets->v[secrets->n - 1] : NULL;
 
+	if (use && use->placeholder) {
+		(void)err_set(e, EINVAL, "secret '%s': a box that runs gets no more that are bound to a host",
+			      use->name);
+		return err_hint(e, "when the box is made: igloo run --secret %s; all its commands have the variable",
+				given);
+	}
 	if (!use || !use->path)
 		return r;
 	(void)err_set(e, EINVAL, "secret '%s': a box that runs gets no more files", use->name);

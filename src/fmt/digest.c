@@ -1,5 +1,7 @@
 #include "fmt/digest.h"
 
+#include "fmt/base64.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <string.h>
@@ -181,45 +183,16 @@ bool digest_algo_parse(const char *name, enum digest_algo *ret)
 	return false;
 }
 
-static int base64_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 /* Exactly n bytes from their one padded base64 spelling. */
 static bool from_base64(const char *text, uint8_t *ret, size_t n)
 {
-	size_t digits = (n * 8 + 5) / 6;
 	size_t length = (n + 2) / 3 * 4;
-	uint32_t bits = 0;
-	unsigned have = 0;
-	size_t put = 0;
+	_cleanup_str_ struct str bytes = STR_INIT;
 
-	if (strnlen(text, length + 1) != length)
+	if (strnlen(text, length + 1) != length || !base64_decode(text, length, &bytes) || bytes.len != n)
 		return false;
-	for (size_t i = 0; i < digits; i++) {
-		int v = base64_value(text[i]);
-
-		if (v < 0)
-			return false;
-		bits = bits << 6 | (uint32_t)v;
-		have += 6;
-		if (have >= 8) {
-			have -= 8;
-			ret[put++] = (uint8_t)(bits >> have);
-			bits &= (1U << have) - 1;
-		}
-	}
-	for (size_t i = digits; i < length; i++)
-		if (text[i] != '=')
-			return false;
-	return bits == 0;
+	memcpy(ret, bytes.p, n);
+	return true;
 }
 
 bool digest_from_sri(const char *text, enum digest_algo *ret_algo, uint8_t ret[static DIGEST_BYTES_MAX])

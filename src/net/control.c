@@ -32,6 +32,8 @@ const char *engine_reason_name(enum engine_reason reason)
 		return "HTTP for another host";
 	case ENGINE_FAILED:
 		return "cannot be reached";
+	case ENGINE_DENIED_CERTIFICATE:
+		return "no secret is sent without a certificate that is trusted";
 	}
 	return "unknown reason";
 }

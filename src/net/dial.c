@@ -1,4 +1,4 @@
-#include "net/relay.h"
+#include "net/bound.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -143,6 +143,10 @@ void dial_event(struct relay *c, uint32_t events)
 	if (!(events & EPOLLOUT))
 		return;
 	dial_free(c);
+	if (c->name && bound_has(c->g, c->name, c->port)) {
+		bound_hand(c);
+		return;
+	}
 	c->phase = PHASE_FLOW;
 	relay_wait(c, WAIT_FRESH);
 	flow_run(c);

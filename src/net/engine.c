@@ -1,5 +1,6 @@
 #include "net/engine.h"
 
+#include "net/bound.h"
 #include "net/engine_impl.h"
 #include "net/hello.h"
 #include "net/httphost.h"
@@ -55,10 +56,12 @@ static int keep_only(int *fds, size_t n)
 	return 0;
 }
 
-static int become_engine(const struct engine_sockets *s, int control, int report, pid_t parent, struct err **e)
+static int become_engine(const struct engine_config *config, int control, int report, pid_t parent, struct err **e)
 {
-	enum { OTHERS = 5 };
-	int fds[ENGINE_SPARE_SOCKETS + OTHERS] = {control, report, s->dns_udp, s->dns_tcp, s->every};
+	enum { OTHERS = 6 };
+	const struct engine_sockets *s = &config->sockets;
+	int broker = config->bound ? config->broker : -1;
+	int fds[ENGINE_SPARE_SOCKETS + OTHERS] = {control, report, s->dns_udp, s->dns_tcp, s->every, broker};
 	struct rlimit limit;
 	sigset_t none;
 	int r;
@@ -159,6 +162,7 @@ static int prepare(struct engine *g, const struct engine_config *config, int con
 
 	g->control = control;
 	g->allow_unnamed_tls = config->allow_unnamed_tls;
+	g->broker = -1;
 	g->dns_udp = config->sockets.dns_udp;
 	g->dns_tcp = config->sockets.dns_tcp;
 	g->n_listeners = config->sockets.n_spare;
@@ -180,6 +184,8 @@ static int prepare(struct engine *g, const struct engine_config *config, int con
 		r = watch_all(g, e);
 	if (r == 0 && config->sockets.every >= 0 && (r = ports_add_every(g, config->sockets.every)) < 0)
 		(void)err_errno(e, -r, "network: the gateway cannot listen");
+	if (r == 0 && config->bound && (r = bound_begin(g, config->bound, config->broker)) < 0)
+		(void)err_errno(e, -r, "network: the gateway cannot watch its sockets");
 	if (r == 0)
 		r = policy_add_all(p, config->policy, e);
 	if (r == 0)
@@ -192,7 +198,7 @@ static void run(const struct engine_config *config, int control, int report, pid
 {
 	struct engine *g = xcalloc(1, sizeof(*g));
 	struct err *e = NULL;
-	int r = become_engine(&config->sockets, control, report, parent, &e);
+	int r = become_engine(config, control, report, parent, &e);
 
 	if (r == 0)
 		r = prepare(g, config, control, &e);
@@ -266,5 +272,7 @@ int engine_start(const struct engine_config *config, pid_t *ret_pid, int *ret_co
 
 	if (config->sockets.n_spare <= ENGINE_SPARE_SOCKETS)
 		close_sockets(&config->sockets);
+	if (config->bound)
+		(void)close_fd(config->broker);
 	return r;
 }

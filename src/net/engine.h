@@ -49,17 +49,21 @@ struct engine_config {
 	uint32_t base;             /* of the synthetic addresses, host order */
 	const struct strv *policy; /* entries (net/policy.h), already checked */
 	bool allow_unnamed_tls;    /* TLS without a readable name on port 443: pass (default: refuse) */
+	const struct strv *bound;  /* "name:port" of the hosts whose connections the broker gets; NULL: none */
+	int broker; /* with `bound`: broker_start()'s socket for it, which becomes the engine's; -1: refuse them */
 };
 
 enum engine_reason {
-	ENGINE_DENIED_NAME = 1,  /* DNS: the policy does not have the name */
-	ENGINE_DENIED_PORT,      /* the name, but not on this port */
-	ENGINE_DENIED_ADDRESS,   /* the name resolves to an address that is not public; `detail` is the address */
-	ENGINE_DENIED_LITERAL,   /* a connection to an address that no name was given for; host is the address */
-	ENGINE_DENIED_TLS_NAME,  /* the ClientHello names another host; `detail` is that name */
-	ENGINE_DENIED_TLS_NONE,  /* no ClientHello, none with a name, or an encrypted one, on port 443 */
-	ENGINE_DENIED_HTTP_HOST, /* the request names another host, or is no HTTP; `detail` says which */
-	ENGINE_FAILED,           /* allowed, but it cannot be resolved or reached; `detail` says why */
+	ENGINE_DENIED_NAME = 1,    /* DNS: the policy does not have the name */
+	ENGINE_DENIED_PORT,        /* the name, but not on this port */
+	ENGINE_DENIED_ADDRESS,     /* the name resolves to an address that is not public; `detail` is the address */
+	ENGINE_DENIED_LITERAL,     /* a connection to an address that no name was given for; host is the address */
+	ENGINE_DENIED_TLS_NAME,    /* the ClientHello names another host; `detail` is that name */
+	ENGINE_DENIED_TLS_NONE,    /* no ClientHello, none with a name, or an encrypted one, on port 443 */
+	ENGINE_DENIED_HTTP_HOST,   /* the request names another host, or is no HTTP; `detail` says which */
+	ENGINE_FAILED,             /* allowed, but it cannot be resolved or reached; `detail` says why */
+	ENGINE_DENIED_CERTIFICATE, /* a host that has a secret, and no certificate that can be trusted; `detail` says
+				      why */
 };
 
 /* Details of ENGINE_DENIED_TLS_NONE that allow_unnamed_tls lets pass. */

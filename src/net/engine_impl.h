@@ -22,6 +22,7 @@ enum tag {
 	TAG_LISTENER,   /* index of the listener */
 	TAG_BOX,        /* index of the relay */
 	TAG_HOST,       /* the same, its other socket */
+	TAG_BROKER,
 };
 
 enum { ENGINE_BUFFER = 64 * 1024, DNS_CLIENTS_MAX = 64 };
@@ -33,7 +34,7 @@ struct listener {
 };
 
 /* Which list of time limits a relay is in; each holds relays in the order of `since`. */
-enum wait { WAIT_GATE, WAIT_DIAL, WAIT_FRESH, WAIT_IDLE, WAIT_HALF, WAITS };
+enum wait { WAIT_GATE, WAIT_DIAL, WAIT_FRESH, WAIT_IDLE, WAIT_HALF, WAIT_HANDED, WAITS };
 
 struct relay;
 struct dns_client;
@@ -72,6 +73,10 @@ struct engine {
 	struct relay *runnable; /* have more to copy than one turn allows */
 
 	bool finishing; /* engine_finish() */
+
+	struct strv bound; /* bound.h: "name:port", sorted */
+	int broker;        /* -1: none, or no more */
+	uint32_t serial;   /* of the last connection that was handed to it */
 
 	struct str incoming; /* of a policy that comes in pieces */
 	uint8_t buffer[ENGINE_BUFFER];

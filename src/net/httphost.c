@@ -13,11 +13,10 @@
 #include "net/httphost.h"
 
 #include "base/str.h"
+#include "net/httplib.h"
 #include "net/httpscan.h"
 
-#include <dlfcn.h>
 #include <errno.h>
-#include <http_parser.h>
 #include <string.h>
 #include <strings.h>
 
@@ -40,6 +39,7 @@ struct httphost {
 	http_parser parser;
 	char name[HOSTNAME_MAX + 1];
 	uint16_t port;
+	bool tls; /* httphost_set_tls() */
 	enum httphost_state state;
 	struct str why;
 	enum phase phase;
@@ -56,14 +56,6 @@ struct httphost {
 };
 
 _Static_assert((int)HTTPHOST_HEAD_MAX == (int)HTTPSCAN_HEAD_MAX, "one limit");
-
-static struct {
-	void (*init)(http_parser *p, enum http_parser_type type); /* set when all is loaded */
-	size_t (*execute)(http_parser *p, const http_parser_settings *settings, const char *bytes, size_t n);
-	int (*keep_alive)(const http_parser *p);
-	const char *(*describe)(enum http_errno number);
-	unsigned long (*version)(void);
-} lib;
 
 /* Refuses for the reason `why`; the first reason stays. */
 static int refuse(struct httphost *h, const char *why)
@@ -113,16 +105,16 @@ static int check_host(struct httphost *h, const char *text, size_t n)
 /* The target's authority where it has one (RFC 9112, 3.2): origin form and "*" have none. */
 static int check_target(struct httphost *h)
 {
-	static const char scheme[] = "http://";
+	const char *scheme = h->tls ? "https://" : "http://";
 	const char *p = str_text(&h->target);
 
 	if (p[0] == '/')
 		return 0;
 	if (strcmp(p, "*") == 0 && h->parser.method == HTTP_OPTIONS)
 		return 0;
-	if (strncasecmp(p, scheme, sizeof(scheme) - 1) != 0)
-		return refuse(h, "a target that is neither a path nor http://");
-	p += sizeof(scheme) - 1;
+	if (strncasecmp(p, scheme, strlen(scheme)) != 0)
+		return refuse(h, "a target that is neither a path nor of this scheme");
+	p += strlen(scheme);
 	return check_host(h, p, strcspn(p, "/?#"));
 }
 
@@ -158,6 +150,8 @@ static int check_header(struct httphost *h, const char *name, const char *value,
 		if (h->encodings++ > 0 || trailing || strcasecmp(value, "chunked") != 0 || n != strlen("chunked"))
 			return refuse(h, "a Transfer-Encoding that is not just chunked");
 	} else if (strcasecmp(name, "Upgrade") == 0) {
+		if (h->tls)
+			return refuse(h, "an Upgrade");
 		if (h->upgrades++ > 0 || trailing || strcasecmp(value, "websocket") != 0)
 			return refuse(h, "an Upgrade to something other than websocket");
 		h->websocket = true;
@@ -242,6 +236,9 @@ static int on_head(http_parser *p)
 		return refuse(h, "not HTTP/1.0 or HTTP/1.1");
 	if (p->method == HTTP_CONNECT || p->method == HTTP_SOURCE)
 		return refuse(h, p->method == HTTP_CONNECT ? "CONNECT" : "SOURCE");
+	/* RFC 9110, 9.3.8: its answer shows the request. */
+	if (h->tls && p->method == HTTP_TRACE)
+		return refuse(h, "TRACE");
 	if (check_target(h) < 0)
 		return -1;
 	if (h->hosts != 1)
@@ -280,7 +277,7 @@ static int on_message(http_parser *p)
 	h->events |= EVENT_MESSAGE;
 	if (h->phase == TRAILER && end_header(h) < 0)
 		return -1;
-	h->last = !lib.keep_alive(p);
+	h->last = !httplib.keep_alive(p);
 	return 0;
 }
 
@@ -316,11 +313,11 @@ static int parse(struct httphost *h, const uint8_t *p, size_t n)
 	size_t took;
 
 	h->events = 0;
-	took = lib.execute(&h->parser, &callbacks, (const char *)p, n);
+	took = httplib.execute(&h->parser, &callbacks, (const char *)p, n);
 	if (h->state == HTTPHOST_BAD)
 		return -1;
 	if (HTTP_PARSER_ERRNO(&h->parser) != HPE_OK)
-		return refuse(h, lib.describe(HTTP_PARSER_ERRNO(&h->parser)));
+		return refuse(h, httplib.describe(HTTP_PARSER_ERRNO(&h->parser)));
 	return took == n ? 0 : refuse(h, "not one HTTP/1 request after another");
 }
 
@@ -397,21 +394,37 @@ static int feed_unit(struct httphost *h, const uint8_t *p, size_t n, size_t *ret
 	return h->events ? refuse(h, "a request that can be read in two ways") : 0;
 }
 
-enum httphost_state httphost_feed(struct httphost *h, const uint8_t *bytes, size_t n)
+enum httphost_state httphost_step(struct httphost *h, const uint8_t *bytes, size_t n, struct httphost_piece *ret)
 {
-	if (h->state == HTTPHOST_BAD || h->state == HTTPHOST_OPAQUE || n == 0)
-		return h->state;
-	while (n > 0) {
-		size_t used = 0;
+	struct httphost_piece piece = {.head = h->phase == HEAD};
 
-		if (feed_unit(h, bytes, n, &used) < 0)
-			return h->state;
-		bytes += used;
-		n -= used;
-	}
+	if (h->state == HTTPHOST_BAD || n == 0 || feed_unit(h, bytes, n, &piece.n) < 0)
+		return h->state;
 	if (h->state != HTTPHOST_OPAQUE)
 		h->state = h->phase == HEAD && h->scan.bytes > 0 ? HTTPHOST_MORE : HTTPHOST_GOOD;
+	*ret = piece;
 	return h->state;
+}
+
+enum httphost_state httphost_feed(struct httphost *h, const uint8_t *bytes, size_t n)
+{
+	if (h->state == HTTPHOST_OPAQUE)
+		return h->state;
+	while (n > 0) {
+		struct httphost_piece piece = {.n = 0};
+
+		(void)httphost_step(h, bytes, n, &piece);
+		if (piece.n == 0)
+			break;
+		bytes += piece.n;
+		n -= piece.n;
+	}
+	return h->state;
+}
+
+void httphost_set_tls(struct httphost *h)
+{
+	h->tls = true;
 }
 
 const char *httphost_why(const struct httphost *h)
@@ -419,64 +432,18 @@ const char *httphost_why(const struct httphost *h)
 	return str_text(&h->why);
 }
 
-static int load_failed(struct err **e, const char *why)
-{
-	(void)err_set(e, ELIBACC, "HTTP names: cannot load libhttp_parser.so.2.9: %s", why ? why : "unknown reason");
-	(void)err_hint(e, "install http-parser's library (Debian: libhttp-parser2.9)");
-	return -ELIBACC;
-}
-
-/* memcpy, because ISO C has no conversion from an object pointer to a function pointer. */
-static bool find(void *from, const char *name, void *to)
-{
-	void *p = dlsym(from, name);
-
-	memcpy(to, &p, sizeof(p));
-	return p != NULL;
-}
-
-static int load(struct err **e)
-{
-	/* Debian's soname, and upstream's. */
-	static const char *const names[] = {"libhttp_parser.so.2.9", "libhttp_parser.so.2.9.4", "libhttp_parser.so.2"};
-	void *from = NULL;
-
-	if (lib.init)
-		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(names) && !from; i++)
-		from = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-	if (!from)
-		return load_failed(e, dlerror());
-	if (!find(from, "http_parser_version", &lib.version) || !find(from, "http_parser_execute", &lib.execute) ||
-	    !find(from, "http_should_keep_alive", &lib.keep_alive) ||
-	    !find(from, "http_errno_description", &lib.describe) || !find(from, "http_parser_init", &lib.init)) {
-		int r = load_failed(e, dlerror());
-
-		lib.init = NULL;
-		(void)dlclose(from);
-		return r;
-	}
-	/* struct http_parser is 2.9's. */
-	if (lib.version() >> 8 != (HTTP_PARSER_VERSION_MAJOR << 8 | HTTP_PARSER_VERSION_MINOR)) {
-		lib.init = NULL;
-		(void)dlclose(from);
-		return load_failed(e, "it is not version 2.9");
-	}
-	return 0;
-}
-
 int httphost_new(const char *name, uint16_t port, struct httphost **ret, struct err **e)
 {
 	struct httphost *h;
 	size_t n = strlen(name);
-	int r = load(e);
+	int r = httplib_load(e);
 
 	if (r < 0)
 		return r;
 	if (n > HOSTNAME_MAX)
 		return err_set(e, EINVAL, "HTTP names: a host's name of %zu bytes", n);
 	h = xcalloc(1, sizeof(*h));
-	lib.init(&h->parser, HTTP_REQUEST);
+	httplib.init(&h->parser, HTTP_REQUEST);
 	h->parser.data = h;
 	memcpy(h->name, name, n + 1);
 	h->port = port;

@@ -28,6 +28,14 @@ struct httphost;
 int httphost_new(const char *name, uint16_t port, struct httphost **ret, struct err **e);
 void httphost_free(struct httphost *h); /* accepts NULL */
 enum httphost_state httphost_feed(struct httphost *h, const uint8_t *bytes, size_t n);
+/* One part of a request at a time, for who changes them. */
+struct httphost_piece {
+	size_t n;  /* bytes, of those given, that belong to one part; 0: nothing was taken, see the state */
+	bool head; /* of a request's head; with HTTPHOST_GOOD it ends with them, and may go on */
+};
+enum httphost_state httphost_step(struct httphost *h, const uint8_t *bytes, size_t n, struct httphost_piece *ret);
+/* The requests came by TLS: absolute targets are https, and neither TRACE nor any Upgrade is let through. */
+void httphost_set_tls(struct httphost *h);
 /* The host that was asked for instead, or what was wrong; printable, never NULL. */
 const char *httphost_why(const struct httphost *h);
 

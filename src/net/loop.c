@@ -1,3 +1,4 @@
+#include "net/bound.h"
 #include "net/dnsserve.h"
 #include "net/engine_impl.h"
 #include "net/relay.h"
@@ -102,6 +103,9 @@ static bool dispatch(struct engine *g, const struct epoll_event *ev)
 		break;
 	case TAG_HOST:
 		relay_event(g, index, HOST, ev->events);
+		break;
+	case TAG_BROKER:
+		bound_event(g, ev->events);
 		break;
 	}
 	return true;

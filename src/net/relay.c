@@ -1,5 +1,7 @@
 #include "net/relay.h"
 
+#include "net/bound.h"
+
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
@@ -10,8 +12,8 @@
 enum { PORT_HTTP = 80, PORT_HTTPS = 443, BOX_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP };
 
 /* Seconds between looks at a relay, and without a sign of life after which it ends. */
-static const uint32_t wait_periods[WAITS] = {10, 10, 60, 60, 60};
-static const uint32_t wait_limits[WAITS] = {10, 10, 3600, 3600, 600};
+static const uint32_t wait_periods[WAITS] = {10, 10, 60, 60, 60, 3600};
+static const uint32_t wait_limits[WAITS] = {10, 10, 3600, 3600, 600, UINT32_MAX};
 
 static void unlink_wait(struct relay *c)
 {
@@ -66,6 +68,7 @@ void relay_end(struct relay *c, bool with_reset)
 	unlink_wait(c);
 	dial_free(c);
 	gate_free(c);
+	bound_end(c);
 	c->phase = PHASE_DEAD;
 	c->gate = GATE_NONE;
 	for (int i = 0; i < 2; i++) {
@@ -238,7 +241,10 @@ void relay_accept(struct engine *g, int fd, uint16_t port)
 		relay_end(c, true);
 		return;
 	}
-	c->gate = name ? port == PORT_HTTPS ? GATE_TLS : port == PORT_HTTP ? GATE_HTTP : GATE_FIRST : GATE_NONE;
+	c->gate = name ? port == PORT_HTTPS || bound_has(g, name, port) ? GATE_TLS
+			  : port == PORT_HTTP                           ? GATE_HTTP
+									: GATE_FIRST
+		       : GATE_NONE;
 	if (c->gate == GATE_TLS || c->gate == GATE_HTTP)
 		return; /* PHASE_GATE: epoll says when there is something to read */
 	if (!name) {
@@ -342,7 +348,7 @@ static bool still_allowed(struct relay *c)
 		return target(c->fd[BOX], &a, &c->port) && policy_allows_address(c->g->policy, &a, c->port);
 	if (c->phase == PHASE_DIAL)
 		return dial_allowed(c->g, &c->dial->addresses[c->dial->next - 1], c->port);
-	if (c->phase != PHASE_FLOW)
+	if (c->phase < PHASE_FLOW)
 		return true; /* nothing is dialled yet */
 	/* ENOTCONN: both ends have closed it, and what came before that is still on its way to the box. */
 	if (getpeername(c->fd[HOST], (struct sockaddr *)&ss, &n) < 0)

@@ -11,7 +11,15 @@
 #include "net/hello.h"
 #include "net/httphost.h"
 
-enum phase { PHASE_GATE, PHASE_RESOLVE, PHASE_DIAL, PHASE_FLOW, PHASE_DEAD };
+enum phase {
+	PHASE_GATE,
+	PHASE_RESOLVE,
+	PHASE_DIAL,
+	PHASE_FLOW,
+	PHASE_HANDING, /* connected, to be handed to the broker (bound.h) */
+	PHASE_HANDED,  /* the broker has it */
+	PHASE_DEAD,
+};
 
 /* What the box's bytes must pass. */
 enum gate {
@@ -63,6 +71,7 @@ struct relay {
 	uint32_t index;
 	uint32_t since;  /* second of the last sign of life */
 	uint32_t queued; /* second at which it came into its list */
+	uint32_t serial; /* of the handing over */
 	uint16_t port;
 	uint8_t phase;
 	uint8_t gate;

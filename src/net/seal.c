@@ -1,7 +1,8 @@
 #include "net/seal.h"
 
-#include "net_agent_program.h" /* made by seccomp/filter_gen.c: agent_program[] */
-#include "net_seal_program.h"  /* and seal_program[] */
+#include "net_agent_program.h"  /* made by seccomp/filter_gen.c: agent_program[], */
+#include "net_broker_program.h" /* broker_program[] */
+#include "net_seal_program.h"   /* and seal_program[] */
 #include "sys/fd.h"
 #include "sys/file.h"
 #include "sys/mnt.h"
@@ -34,13 +35,15 @@ enum {
 /* Who shuts itself in. */
 struct sealed {
 	const char *who; /* for messages */
-	bool looks_up;   /* names: needs the files for it */
+	bool looks_up;   /* names: needs the files for it, and the network */
 	const struct sock_filter *filter;
 	unsigned short n;
 };
 
 static const struct sealed engine = {"network: the gateway", true, seal_program, ARRAY_SIZE(seal_program)};
 static const struct sealed agent = {"ssh agent: the process for it", false, agent_program, ARRAY_SIZE(agent_program)};
+static const struct sealed broker = {"secrets bound to hosts: the process for them", false, broker_program,
+				     ARRAY_SIZE(broker_program)};
 
 /* In the order they are read and written again. */
 static const char *const etc_files[] = {"hosts", "resolv.conf", "nsswitch.conf", "host.conf"};
@@ -55,14 +58,15 @@ static int write_proc(const char *path, const char *text)
 /* With privilege no user namespace is needed: one thing less of the kernel's to use. */
 static int new_spaces(const struct sealed *s, struct err **e)
 {
+	const int spaces = SPACES | (s->looks_up ? 0 : CLONE_NEWNET);
 	char map[64];
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 	int r;
 
-	if (unshare(SPACES) == 0)
+	if (unshare(spaces) == 0)
 		return 0;
-	if (unshare(SPACES | CLONE_NEWUSER) < 0) {
+	if (unshare(spaces | CLONE_NEWUSER) < 0) {
 		(void)err_errno(e, errno, "%s cannot get namespaces to shut itself in", s->who);
 		return err_hint(e, "`igloo doctor` says what this machine allows and how to enable the rest");
 	}
@@ -223,4 +227,9 @@ int seal_close(struct err **e)
 int seal_close_agent(struct err **e)
 {
 	return seal(&agent, e);
+}
+
+int seal_close_broker(struct err **e)
+{
+	return seal(&broker, e);
 }

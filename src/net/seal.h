@@ -14,5 +14,8 @@
 int seal_close(struct err **e);
 /* The same for the process of net/agentproxy.h, which needs less: no names, and no new sockets (agent_rules.h). */
 int seal_close_agent(struct err **e);
+/* The same for the process of net/broker.h, which needs less: no names, no new sockets (broker_rules.h), and a network
+ * of its own with nothing in it. */
+int seal_close_broker(struct err **e);
 
 #endif

@@ -57,6 +57,27 @@ TEST(everything)
 			   "--cpus 4 --memory 8G --pids 500 --timeout 90m");
 }
 
+TEST(bound_secrets)
+{
+	_cleanup_requests_ struct requests r = {0};
+	_cleanup_requests_ struct requests again = {0};
+	_cleanup_strv_ struct strv lines = STRV_INIT;
+	_cleanup_str_ struct str json = STR_INIT;
+	_cleanup_free_ char *options = NULL;
+
+	CHECK(parse("{\"secrets\":[\"T@API.example.org.:443\",\"T@api.example.org\",\"T@example.org:8443\"]}", &r,
+		    NULL) == 0);
+	options = options_of(&r);
+	CHECK_STR(options, " --secret T@api.example.org --secret T@example.org:8443");
+	requests_add_json(&json, &r);
+	CHECK(parse(str_text(&json), &again, NULL) == 0 && again.list[REQUESTS_SECRETS].n == 2);
+	requests_add_lines(&lines, &r, NULL);
+	CHECK(str_starts(lines.v[0], "secret   T@api.example.org (in requests to that host"));
+	CHECK(refused("{\"secrets\":[\"T@*.example.org\"]}", "'secrets', entry 1"));
+	CHECK(refused("{\"secrets\":[\"T@example.org=V\"]}", "'secrets', entry 1"));
+	CHECK(refused("{\"secrets\":[\"T@example.org:80\"]}", "not encrypted"));
+}
+
 TEST(nothing)
 {
 	_cleanup_requests_ struct requests r = {0};

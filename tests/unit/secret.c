@@ -248,6 +248,35 @@ TEST(what_is_asked_for)
 	CHECK(secrets_add_variable(&s, "D=MORE", err()) == -E2BIG);
 }
 
+TEST(bound_to_hosts)
+{
+	_cleanup_secrets_ struct secrets s = {NULL, 0};
+	_cleanup_strv_ struct strv env = STRV_INIT;
+	_cleanup_strv_ struct strv allow = STRV_INIT;
+
+	begin();
+	CHECK(secret_set("D", "value", 5, err()) == 0);
+	CHECK(secrets_add_variable(&s, "D@API.example.org", err()) == 0);
+	CHECK(secrets_add_variable(&s, "D@example.org:8443", err()) == 0);
+	CHECK(secrets_add_variable(&s, "D@api.example.org:443", err()) == 0);
+	CHECK(secrets_add_variable(&s, "D@api.example.org=E", err()) == 0);
+	CHECK(s.n == 2 && s.v[0].hosts.n == 2 && s.v[1].hosts.n == 1);
+	CHECK(strcmp(s.v[0].placeholder, s.v[1].placeholder) != 0 &&
+	      strlen(s.v[0].placeholder) == strlen("igloo_D_") + 32);
+	CHECK(secrets_add_variable(&s, "D", err()) == -EINVAL && secrets_add_variable(&s, "D=E", err()) == -EINVAL);
+	CHECK(secrets_add_variable(&s, "NONE@example.org", err()) == -ENOENT);
+	CHECK(secrets_add_file(&s, "D@example.org", err()) == -EINVAL);
+	strv_add(&env, "D=old");
+	secrets_add_placeholders(&s, &env);
+	CHECK(env.n == 2);
+	CHECK_STR(strv_env_get(&env, "D"), s.v[0].placeholder);
+	CHECK_STR(strv_env_get(&env, "E"), s.v[1].placeholder);
+	secrets_add_allow(&s, &allow);
+	CHECK(allow.n == 3);
+	CHECK_STR(allow.v[0], "api.example.org:443");
+	CHECK_STR(allow.v[1], "example.org:8443");
+}
+
 TEST(a_zero_byte)
 {
 	_cleanup_secrets_ struct secrets s = {NULL, 0};
@@ -277,6 +306,7 @@ TEST(a_command_gets_them)
 	begin();
 	CHECK(secret_set("E", "new", 3, err()) == 0);
 	CHECK(secrets_add_variable(&s, "E", err()) == 0 && secrets_add_variable(&s, "E=F", err()) == 0);
+	CHECK(secrets_add_variable(&s, "E@example.org=G", err()) == 0); /* not this one */
 	CHECK(secrets_add_file(&s, "E", err()) == 0 && secrets_open(&s, err()) == 0);
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
 	link_init(&l, pair[0], 1 << 20);

@@ -1,5 +1,6 @@
 #include "kind/sandbox/rootfs.h"
 
+#include "box/castore.h"
 #include "kind/sandbox/gateway.h"
 #include "kind/sandbox/view.h"
 #include "sys/fd.h"
@@ -277,21 +278,6 @@ int rootfs_fill_dev(int root, struct err **e)
 	return r < 0 ? err_errno(e, -r, "cannot make /dev read-only") : 0;
 }
 
-/* The user's own certificate authorities, where the distributions keep them. */
-static void read_ca_bundle(struct str *to)
-{
-	static const char *const places[] = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-					     "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
-	enum { BUNDLE_MAX = 8 << 20 };
-
-	for (size_t i = 0; i < ARRAY_SIZE(places) && to->len == 0; i++) {
-		_cleanup_close_ int fd = file_open_user(places[i], O_RDONLY);
-
-		if (fd >= 0 && fd_read_all(fd, BUNDLE_MAX, to, NULL) < 0)
-			str_clear(to);
-	}
-}
-
 int rootfs_fill_etc(int root, struct err **e)
 {
 	static const struct {
@@ -326,7 +312,7 @@ int rootfs_fill_etc(int root, struct err **e)
 		if (r < 0)
 			return r;
 	}
-	read_ca_bundle(&ca);
+	castore_add_system(&ca);
 	r = put_file(etc, "ssl/certs/ca-certificates.crt", str_text(&ca), ca.len, e);
 	if (r == 0 && symlinkat("ca-certificates.crt", etc, "ssl/certs/ca-bundle.crt") < 0)
 		r = err_errno(e, errno, "cannot fill the box's /etc");
@@ -397,12 +383,28 @@ static int fill_etc_box(const struct box_spec *spec, int scratch, struct err **e
 	int r = 0;
 
 	for (size_t i = 0; i < spec->nfiles && r == 0; i++)
-		r = put_file(dir, spec->files[i].name, spec->files[i].text, strlen(spec->files[i].text), e);
+		r = put_file(dir, spec->files[i].name, spec->files[i].text, spec->files[i].n, e);
 	if (r == 0 && spec->network == BOX_NET_NONE)
 		r = put_file(dir, "nix.conf", offline, sizeof(offline) - 1, e);
 	if (r == 0 && spec->network == BOX_NET_GATE)
 		r = put_file(dir, "resolv.conf", gate, sizeof(gate) - 1, e);
 	return r;
+}
+
+/* In place of the slot's: this box trusts one authority more. */
+static int bind_ca(const struct box_spec *spec, int scratch, int root, struct err **e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < spec->nfiles && r == 0; i++) {
+		_cleanup_close_ int target = -1;
+
+		if (strcmp(spec->files[i].name, BOX_CA_FILE) != 0)
+			continue;
+		target = file_open_beneath(root, "etc/ssl/certs/ca-certificates.crt", O_PATH, 0);
+		r = target < 0 ? target : mnt_bind(scratch, "etc/" BOX_CA_FILE, target, MNT_RDONLY | MNT_NOEXEC);
+	}
+	return r < 0 ? err_errno(e, -r, "cannot mount the box's certificate authorities") : 0;
 }
 
 /* One tmpfs serves all that is the box's own and goes with it. */
@@ -429,6 +431,8 @@ static int fill_scratch(const struct box_spec *spec, int root, struct err **e)
 		r = fill_etc_box(spec, scratch, e);
 	if (r == 0)
 		r = bind_scratch(scratch, "etc", root, "etc/box", MNT_RDONLY, e);
+	if (r == 0)
+		r = bind_ca(spec, scratch, root, e);
 	if (r == 0)
 		r = bind_scratch(scratch, "shm", root, "dev/shm", 0, e);
 	if (r == 0)

@@ -206,6 +206,9 @@ ZONE = {
     "many.test": [ALLOWED] * 10000,
     "code.test": ["9.9.9.11"],  # services.py
     "closed.test": ["9.9.9.21"],
+    "api.test": ["9.9.9.30"],  # bound.py
+    "second.test": ["9.9.9.31"],
+    "mis.match.test": ["9.9.9.30"],
 }
 CNAMES = {"alias.test": "allowed.test", "alias-private.test": "private.test", "alias-forbidden.test": "forbidden.test",
           "loop-a.test": "loop-b.test", "loop-b.test": "loop-a.test"}

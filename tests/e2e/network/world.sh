@@ -1,13 +1,14 @@
 #!/bin/bash
 # A network of two hosts that no other process of the machine sees: runs a command on the near one.
-# usage: [NETWORK_SERVICES=1] world.sh COMMAND...
+# usage: [NETWORK_SERVICES=1] [NETWORK_BOUND=1] world.sh COMMAND...
 #
 #     near 9.9.9.1, 2620:fe::1, 127.0.0.1        the command; its own loopback has servers, too
 #     far  9.9.9.10 (allowed), 9.9.9.20 (forbidden), 9.9.9.53 (DNS), 10.0.0.5, 10.0.0.6, 169.254.169.254,
-#          2620:fe::10, 2620:fe::20, fd00::5; with services also 9.9.9.11 (allowed), 9.9.9.21 (forbidden)
+#          2620:fe::10, 2620:fe::20, fd00::5; with services also 9.9.9.11 (allowed), 9.9.9.21 (forbidden);
+#          with bound 9.9.9.30, 9.9.9.31
 #
 # Addresses as the internet has them, because igloo refuses others. servers.py is what listens there, and writes down who
-# came; services.py are real servers, on demand. An ordinary user gets it in a user namespace of its own, and in that a
+# came; services.py are real servers and bound.py such that want a secret, on demand. An ordinary user gets it in a user namespace of its own, and in that a
 # second one, where it has its own uid again.
 # The command finds the folder of all this in $NETWORK_WORLD: ca.pem, www/, log, and *.ready while servers run.
 set -u
@@ -103,7 +104,7 @@ setup()
 	ip addr add fd00::1/64 dev near nodad
 	ip link set near up
 	"${ns[@]}" ip link set lo up
-	for a in 9.9.9.10/24 9.9.9.20/24 9.9.9.11/24 9.9.9.21/24 9.9.9.53/24 10.0.0.5/24 10.0.0.6/24 169.254.169.254/32; do
+	for a in 9.9.9.10/24 9.9.9.20/24 9.9.9.11/24 9.9.9.21/24 9.9.9.30/24 9.9.9.31/24 9.9.9.53/24 10.0.0.5/24 10.0.0.6/24 169.254.169.254/32; do
 		"${ns[@]}" ip addr add $a dev far || return
 	done
 	for a in 2620:fe::10/64 2620:fe::20/64 fd00::5/64; do
@@ -138,6 +139,11 @@ if [[ $NETWORK_SERVICES ]]; then
 	PATH=$NETWORK_TOOLS:$PATH nsenter -t "$far" -n python3 "$here/services.py" "$NETWORK_WORLD" &
 	servers+=($!)
 	ready+=(services)
+fi
+if [[ ${NETWORK_BOUND-} ]]; then
+	nsenter -t "$far" -n python3 "$here/bound.py" "$NETWORK_WORLD" &
+	servers+=($!)
+	ready+=(bound)
 fi
 for ((i = 0; i < 500 && ${#ready[@]} > 0; i++)); do
 	while [[ ${#ready[@]} -gt 0 && -e $NETWORK_WORLD/${ready[-1]}.ready ]]; do unset "ready[-1]"; done
