@@ -1,9 +1,12 @@
 /* enosys CALL[,CALL...] COMMAND [ARGUMENT...]: runs the command as on a kernel that lacks these system calls: each
- * answers ENOSYS, there and in whatever it starts. Link with -lseccomp. */
+ * answers ENOSYS, there and in whatever it starts. The word nfnetlink is no call: such sockets cannot be had. Link with
+ * -lseccomp. */
 #include <errno.h>
+#include <linux/netlink.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 int main(int argc, char **argv)
@@ -18,6 +21,12 @@ int main(int argc, char **argv)
 	for (const char *name = strtok(argv[1], ","); name && r == 0; name = strtok(NULL, ",")) {
 		int nr = seccomp_syscall_resolve_name(name);
 
+		if (strcmp(name, "nfnetlink") == 0) {
+			r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPROTONOSUPPORT), SCMP_SYS(socket), 2,
+					     SCMP_A0(SCMP_CMP_EQ, AF_NETLINK, 0),
+					     SCMP_A2(SCMP_CMP_EQ, NETLINK_NETFILTER, 0));
+			continue;
+		}
 		if (nr == __NR_SCMP_ERROR) {
 			fprintf(stderr, "enosys: no system call is called %s\n", name);
 			return 125;

@@ -78,7 +78,22 @@ served by 10.0.0.5"
 	is "a box with nothing: at once" "$(get "$box" allowed.test 8080)" "served by 9.9.9.10"
 	stop
 else
-	says "every port, without nf_tables: refused with what helps" 125 "*modprobe*nft_tproxy*" igloo run --allow 'allowed.test:*' -- true
+	skip "every port of a name" "nf_tables with tproxy in a user namespace"
+fi
+
+if cc -o "$T/enosys" "$here/enosys.c" -lseccomp 2>"$T/cc.log"; then
+	without() { "$T/enosys" nfnetlink igloo "$@"; }
+	like "without nf_tables: igloo doctor says what helps" "$(without doctor | grep -A2 'every port')" "*no *HOST:*modprobe*nft_tproxy*"
+	says "without nf_tables: every port of a name is refused, with what helps" 125 "*HOST:\**nf_tables*modprobe*nft_tproxy*" \
+		without run --allow 'allowed.test:*' -- true
+	without run --detach --name "$box" "${box_options[@]}" --allow allowed.test -- sleep 600 >/dev/null </dev/null
+	says "without nf_tables: so it is of a running box" 125 "*nf_tables*modprobe*nft_tproxy*" igloo allow --box "$box" 'allowed.test:*'
+	is "which keeps what it has" "$(get "$box" allowed.test)$(get "$box" allowed.test 8080)" "served by 9.9.9.10"
+	ok "and takes other entries" igloo allow --box "$box" allowed.test:8080
+	is "as ever" "$(get "$box" allowed.test 8080)" "served by 9.9.9.10"
+	stop
+else
+	skip "without nf_tables" "a compiler and libseccomp's headers"
 fi
 
 # --- the host's name servers ------------------------------------------------------------------------------------------
