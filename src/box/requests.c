@@ -367,6 +367,8 @@ void requests_add_options(struct str *to, const struct requests *r)
 /* What a reader in a hurry should not miss. */
 static const char *remark(enum requests_list list, const char *entry)
 {
+	const size_t n = strlen(entry);
+	const bool every_port = n > 2 && strcmp(entry + n - 2, ":*") == 0;
 	struct portspec port;
 
 	if (list == REQUESTS_PORTS && portspec_parse(entry, &port, NULL) == 0 && !port.loopback)
@@ -380,7 +382,9 @@ static const char *remark(enum requests_list list, const char *entry)
 	if (strcmp(entry, "nix") == 0)
 		return " (what flakes and binary caches need)";
 	if (str_starts(entry, "*."))
-		return " (every name below it)";
+		return every_port ? " (every name below it, every port)" : " (every name below it)";
+	if (every_port)
+		return " (every port)";
 	if (strchr(entry, '/'))
 		return " (a whole network)";
 	if (entry[0] == '[' || !entry[strspn(entry, "0123456789.:")])

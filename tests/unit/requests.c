@@ -161,17 +161,19 @@ TEST(lines)
 	_cleanup_strv_ struct strv lines = STRV_INIT;
 
 	CHECK(parse("{\"allow\":[\"all\",\"*.a.org\",\"10.0.0.0/"
-		    "8:22\",\"10.1.1.1:22\",\"b.org\"],\"ports\":[\"0.0.0.0:80:80\"]}",
+		    "8:22\",\"10.1.1.1:22\",\"b.org\",\"c.org:*\",\"*.d.org:*\"],\"ports\":[\"0.0.0.0:80:80\"]}",
 		    &wanted, NULL) == 0);
 	CHECK(parse("{\"allow\":[\"b.org\"]}", &fresh, NULL) == 0);
 	requests_add_lines(&lines, &wanted, &fresh);
-	CHECK(lines.n == 6);
+	CHECK(lines.n == 8);
 	CHECK_STR(lines.v[0], "reach    *.a.org (every name below it)");
-	CHECK_STR(lines.v[1], "reach    10.0.0.0/8:22 (a whole network)");
-	CHECK(strstr(lines.v[2], "10.1.1.1:22 (an address"));
-	CHECK_STR(lines.v[3], "reach    all (every public host)");
-	CHECK_STR(lines.v[4], "reach    b.org  (new)");
-	CHECK(strstr(lines.v[5], "others may reach"));
+	CHECK_STR(lines.v[1], "reach    *.d.org:* (every name below it, every port)");
+	CHECK_STR(lines.v[2], "reach    10.0.0.0/8:22 (a whole network)");
+	CHECK(strstr(lines.v[3], "10.1.1.1:22 (an address"));
+	CHECK_STR(lines.v[4], "reach    all (every public host)");
+	CHECK_STR(lines.v[5], "reach    b.org  (new)");
+	CHECK_STR(lines.v[6], "reach    c.org:* (every port)");
+	CHECK(strstr(lines.v[7], "others may reach"));
 }
 
 /* What grants keep is what they were given, beside the hosts. */
