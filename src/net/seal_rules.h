@@ -3,6 +3,7 @@
  *
  * ALLOW(call)
  * ALLOW_IS(call, argument, value)            when the argument (32 bits) is the value
+ * ALLOW_TWO(call, argument, value, argument, value)  when both are
  * ALLOW_NONE(call, argument, mask)           when (argument & mask) is 0 */
 
 /* Sockets it has, and new ones */
@@ -26,10 +27,14 @@ ALLOW(getsockname)
 ALLOW(getpeername)
 ALLOW(getsockopt)
 ALLOW(setsockopt)
-ALLOW_IS(socket, 0, AF_INET)
-ALLOW_IS(socket, 0, AF_INET6)
+ALLOW_TWO(socket, 0, AF_INET, 2, 0)
+ALLOW_TWO(socket, 0, AF_INET, 2, IPPROTO_TCP)
+ALLOW_TWO(socket, 0, AF_INET, 2, IPPROTO_UDP)
+ALLOW_TWO(socket, 0, AF_INET6, 2, 0)
+ALLOW_TWO(socket, 0, AF_INET6, 2, IPPROTO_TCP)
+ALLOW_TWO(socket, 0, AF_INET6, 2, IPPROTO_UDP)
 /* getifaddrs(3): the host's own addresses; without privilege nothing can be changed by it */
-ALLOW_IS(socket, 0, AF_NETLINK)
+ALLOW_TWO(socket, 0, AF_NETLINK, 2, NETLINK_ROUTE)
 ALLOW(pipe2)
 ALLOW(splice)
 ALLOW_IS(fcntl, 1, F_GETFL)

@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
 #include <linux/sched.h>
+#include <netinet/in.h>
 #include <seccomp.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -22,7 +24,7 @@
 #define TIOCLINUX 0x541c
 #endif
 
-enum how { ALWAYS, MASKED, BOTH, RANGE };
+enum how { ALWAYS, MASKED, BOTH, RANGE, TWO };
 
 /* O_TMPFILE without the O_DIRECTORY in it. */
 #define TMPFILE_BIT (O_TMPFILE & ~O_DIRECTORY)
@@ -34,7 +36,7 @@ struct rule {
 	uint64_t a;         /* mask, or the lowest value */
 	uint64_t b;         /* value, or the highest */
 	int errnum;         /* 0: allowed */
-	unsigned argument2; /* BOTH: b is its bit */
+	unsigned argument2; /* BOTH: b is its bit; TWO: b is its value */
 };
 
 #define RULE(call, errnum, reason) {#call, ALWAYS, 0, 0, 0, errnum, 0},
@@ -45,6 +47,8 @@ struct rule {
 #define RULE_RANGE(call, argument, low, high, errnum, reason) {#call, RANGE, argument, low, high, errnum, 0},
 #define ALLOW(call) {#call, ALWAYS, 0, 0, 0, 0, 0},
 #define ALLOW_IS(call, argument, value) {#call, RANGE, argument, (uint32_t)(value), (uint32_t)(value), 0, 0},
+#define ALLOW_TWO(call, argument, value, argument2, value2) \
+	{#call, TWO, argument, (uint32_t)(value), (uint32_t)(value2), 0, argument2},
 #define ALLOW_NONE(call, argument, mask) {#call, MASKED, argument, mask, 0, 0, 0},
 static const struct rule rules[] = {
 #include FILTER_RULES
@@ -66,6 +70,9 @@ static int add(scmp_filter_ctx ctx, const struct rule *r)
 	case BOTH:
 		return seccomp_rule_add(ctx, action, nr, 2, SCMP_CMP(r->argument, SCMP_CMP_MASKED_EQ, r->a, r->a),
 					SCMP_CMP(r->argument2, SCMP_CMP_MASKED_EQ, r->b, r->b));
+	case TWO:
+		return seccomp_rule_add(ctx, action, nr, 2, SCMP_CMP32(r->argument, SCMP_CMP_EQ, (uint32_t)r->a, 0),
+					SCMP_CMP32(r->argument2, SCMP_CMP_EQ, (uint32_t)r->b, 0));
 	case RANGE:
 		/* The kernel takes these arguments as 32 bits: the upper half must not hide a value. */
 		if (r->b == 0xffffffff)

@@ -245,6 +245,9 @@ static void sockets(void)
 {
 	static const int families[] = {AF_UNIX, AF_PACKET, AF_ALG, AF_VSOCK, AF_BLUETOOTH,
 				       AF_KEY,  AF_XDP,    AF_CAN, AF_TIPC};
+	static const int netlinks[] = {NETLINK_NETFILTER, NETLINK_XFRM,      NETLINK_AUDIT,
+				       NETLINK_GENERIC,   NETLINK_SOCK_DIAG, NETLINK_KOBJECT_UEVENT};
+	static const int protocols[] = {IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_UDPLITE, IPPROTO_DCCP};
 	int fds[2];
 	long fd;
 
@@ -253,6 +256,10 @@ static void sockets(void)
 		if (syscall(SYS_socket, families[i], SOCK_DGRAM, 0) >= 0 || errno != EPERM)
 			complain("socket of a family", families[i], errno);
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(netlinks); i++)
+		want("another netlink", syscall(SYS_socket, AF_NETLINK, SOCK_RAW, netlinks[i]), EPERM);
+	for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
+		want("another protocol", syscall(SYS_socket, AF_INET, SOCK_STREAM, protocols[i]), EPERM);
 	want("raw IPv4", syscall(SYS_socket, AF_INET, SOCK_RAW, IPPROTO_ICMP), EPERM);
 	want("raw IPv6", syscall(SYS_socket, AF_INET6, SOCK_RAW, IPPROTO_ICMPV6), EPERM);
 	want("socketpair", syscall(SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, fds), EPERM);
