@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { BACKLOG = 4096 };
+enum { BACKLOG = 4096, SSH_PORT = 22 };
 
 static struct listener *find_port(struct engine *g, uint16_t port)
 {
@@ -73,6 +73,16 @@ int ports_add_every(struct engine *g, int fd)
 	return r;
 }
 
+/* Git over ssh to a host that is granted for the web only is what people try: where a socket is to spare it is refused
+ * by relay_accept(), which says what would allow it, and not by the kernel. */
+static void listen_for_ssh(struct engine *g)
+{
+	struct listener *spare = find_port(g, SSH_PORT) ? NULL : find_port(g, 0);
+
+	if (spare)
+		(void)listen_on(g, spare, SSH_PORT);
+}
+
 int ports_open(struct engine *g, const struct policy *p, struct err **e)
 {
 	uint16_t ports[POLICY_PORTS_MAX];
@@ -96,5 +106,6 @@ int ports_open(struct engine *g, const struct policy *p, struct err **e)
 		if (r < 0)
 			return err_errno(e, -r, "network: cannot listen on port %u", ports[i]);
 	}
+	listen_for_ssh(g);
 	return 0;
 }

@@ -43,7 +43,7 @@ enum {
 	BATCH = 16,
 	WAITS_MAX = 5000
 };
-enum { MORE_PORTS = 8 };                         /* beside those of the policy that a box starts with */
+enum { MORE_PORTS = 9 };                         /* beside those of the policy that a box starts with; one is for SSH */
 enum { ALL_SOCKETS = ENGINE_SPARE_SOCKETS + 5 }; /* DNS over UDP, over TCP; anchor, every port; spare ones; store */
 enum { AT_ANCHOR = 2, AT_EVERY = 3 };
 

@@ -1,6 +1,5 @@
 #include "kind/sandbox/rootfs.h"
 
-#include "box/castore.h"
 #include "kind/sandbox/gateway.h"
 #include "kind/sandbox/view.h"
 #include "sys/fd.h"
@@ -214,9 +213,9 @@ int rootfs_fill_store(const struct slot *slot, const struct hostpaths *set, int 
 	return r;
 }
 
-/* --- /dev and /etc ---------------------------------------------------------------------------------------- */
+/* --- /dev ------------------------------------------------------------------------------------------------- */
 
-static int new_tmpfs(int root, const char *path, const char *options, struct err **e)
+int rootfs_new_tmpfs(int root, const char *path, const char *options, struct err **e)
 {
 	_cleanup_close_ int target = rootfs_mount_point(root, path, false, e);
 	int fd;
@@ -231,7 +230,7 @@ static int new_tmpfs(int root, const char *path, const char *options, struct err
 	return fd < 0 ? err_errno(e, -fd, "cannot open /%s", path) : fd;
 }
 
-static int put_file(int dir, const char *path, const void *bytes, size_t n, struct err **e)
+int rootfs_put_file(int dir, const char *path, const void *bytes, size_t n, struct err **e)
 {
 	_cleanup_close_ int fd = openat(dir, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
 	int r = fd < 0 ? -errno : fd_write_all(fd, bytes, n);
@@ -250,7 +249,7 @@ int rootfs_fill_dev(int root, struct err **e)
 		     {"stdout", "/proc/self/fd/1"},
 		     {"stderr", "/proc/self/fd/2"},
 		     {"ptmx", "pts/ptmx"}};
-	_cleanup_close_ int dev = new_tmpfs(root, "dev", "mode=0755,size=64k,nr_inodes=64", e);
+	_cleanup_close_ int dev = rootfs_new_tmpfs(root, "dev", "mode=0755,size=64k,nr_inodes=64", e);
 	int r;
 
 	if (dev < 0)
@@ -271,54 +270,11 @@ int rootfs_fill_dev(int root, struct err **e)
 	if (mkdirat(dev, "pts", 0755) < 0 || mkdirat(dev, "shm", 0755) < 0)
 		return err_errno(e, errno, "cannot fill /dev");
 	/* For the user's terminal, if a box has one. */
-	r = put_file(dev, "console", "", 0, e);
+	r = rootfs_put_file(dev, "console", "", 0, e);
 	if (r < 0)
 		return r;
 	r = rootfs_seal(dev);
 	return r < 0 ? err_errno(e, -r, "cannot make /dev read-only") : 0;
-}
-
-int rootfs_fill_etc(int root, struct err **e)
-{
-	static const struct {
-		const char *name;
-		const char *text;
-	} files[] = {
-		{"passwd", "root:x:0:0:root:/:/bin/sh\n" BOX_USER ":x:1000:1000:" BOX_USER ":" BOX_HOME ":/bin/sh\n"
-			   "nobody:x:65534:65534:nobody:/:/bin/sh\n"},
-		{"group", "root:x:0:\n" BOX_USER ":x:1000:\nnogroup:x:65534:\n"},
-		{"hosts", "127.0.0.1 localhost " BOX_HOSTNAME "\n::1 localhost " BOX_HOSTNAME "\n"},
-		{"hostname", BOX_HOSTNAME "\n"},
-		{"nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"
-				  "networks: files\nservices: files\nprotocols: files\n"},
-		{"nix/registry.json", "{\"flakes\":[],\"version\":2}\n"},
-		/* The box is the sandbox: inside it Nix can make no namespace of its own, and needs no other user. */
-		{"nix/nix.conf",
-		 "experimental-features = nix-command flakes\nsandbox = false\nbuild-users-group =\n"
-		 "warn-dirty = false\nflake-registry = /etc/nix/registry.json\naccept-flake-config = false\n"
-		 "builders =\n!include /etc/box/nix.conf\n"},
-	};
-	_cleanup_close_ int etc = new_tmpfs(root, "etc", "mode=0755,size=16m,nr_inodes=64", e);
-	_cleanup_str_ struct str ca = STR_INIT;
-	int r;
-
-	if (etc < 0)
-		return etc;
-	if (mkdirat(etc, "nix", 0755) < 0 || mkdirat(etc, "box", 0755) < 0 || mkdirat(etc, "ssl", 0755) < 0 ||
-	    mkdirat(etc, "ssl/certs", 0755) < 0 || symlinkat("box/resolv.conf", etc, "resolv.conf") < 0)
-		return err_errno(e, errno, "cannot fill the box's /etc");
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		r = put_file(etc, files[i].name, files[i].text, strlen(files[i].text), e);
-		if (r < 0)
-			return r;
-	}
-	castore_add_system(&ca);
-	r = put_file(etc, "ssl/certs/ca-certificates.crt", str_text(&ca), ca.len, e);
-	if (r == 0 && symlinkat("ca-certificates.crt", etc, "ssl/certs/ca-bundle.crt") < 0)
-		r = err_errno(e, errno, "cannot fill the box's /etc");
-	if (r == 0 && (r = rootfs_seal(etc)) < 0)
-		r = err_errno(e, -r, "cannot make the box's /etc read-only");
-	return r;
 }
 
 int view_fill(const struct slot *slot, const struct hostpaths *set, int root, struct err **e)
@@ -383,11 +339,11 @@ static int fill_etc_box(const struct box_spec *spec, int scratch, struct err **e
 	int r = 0;
 
 	for (size_t i = 0; i < spec->nfiles && r == 0; i++)
-		r = put_file(dir, spec->files[i].name, spec->files[i].text, spec->files[i].n, e);
+		r = rootfs_put_file(dir, spec->files[i].name, spec->files[i].text, spec->files[i].n, e);
 	if (r == 0 && spec->network == BOX_NET_NONE)
-		r = put_file(dir, "nix.conf", offline, sizeof(offline) - 1, e);
+		r = rootfs_put_file(dir, "nix.conf", offline, sizeof(offline) - 1, e);
 	if (r == 0 && spec->network == BOX_NET_GATE)
-		r = put_file(dir, "resolv.conf", gate, sizeof(gate) - 1, e);
+		r = rootfs_put_file(dir, "resolv.conf", gate, sizeof(gate) - 1, e);
 	return r;
 }
 
@@ -419,14 +375,14 @@ static int fill_scratch(const struct box_spec *spec, int root, struct err **e)
 	int r;
 
 	/* First on /tmp, whence its parts are bound; the last bind covers it with its own `tmp`. */
-	scratch = new_tmpfs(root, "tmp", "mode=0755,size=50%", e);
+	scratch = rootfs_new_tmpfs(root, "tmp", "mode=0755,size=50%", e);
 	if (scratch < 0)
 		return scratch;
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
 		if (mkdirat(scratch, folders[i].name, folders[i].mode) < 0 ||
 		    fchmodat(scratch, folders[i].name, folders[i].mode, 0) < 0)
 			return err_errno(e, errno, "cannot fill the box's /tmp");
-	r = put_file(scratch, "nothing", "", 0, e);
+	r = rootfs_put_file(scratch, "nothing", "", 0, e);
 	if (r == 0)
 		r = fill_etc_box(spec, scratch, e);
 	if (r == 0)

@@ -34,6 +34,11 @@ int rootfs_fill_secrets(const struct secrets *s, int root, struct err **e);
  * Returns it. */
 int rootfs_make_agent(int root, struct err **e);
 
+/* A new tmpfs mounted on `path` below `root`, which is made. Returns its descriptor. */
+int rootfs_new_tmpfs(int root, const char *path, const char *options, struct err **e);
+/* A new file that nobody writes again. */
+int rootfs_put_file(int dir, const char *path, const void *bytes, size_t n, struct err **e);
+
 /* Makes the mount on `target` read-only (not what is mounted below it). */
 int rootfs_seal(int target);
 
