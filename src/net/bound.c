@@ -57,6 +57,7 @@ void bound_hand(struct relay *c)
 		return;
 	}
 	c->serial = ++g->serial;
+	relay_wait(c, WAIT_FRESH); /* the broker is slow at the worst, or it has ended */
 	for (int i = 0; i < 2; i++)
 		(void)epoll_ctl(g->epoll_fd, EPOLL_CTL_DEL, c->fd[i], NULL);
 	hand(c);
@@ -104,7 +105,13 @@ void bound_event(struct engine *g, uint32_t events)
 		lose_broker(g);
 		return;
 	}
-	for (size_t i = 0; (events & EPOLLOUT) && i < g->max; i++)
-		if (g->relays[i] && g->relays[i]->phase == PHASE_HANDING)
-			hand(g->relays[i]);
+	for (size_t i = 0; (events & EPOLLOUT) && i < g->max; i++) {
+		struct relay *c = g->relays[i];
+
+		if (!c || c->phase != PHASE_HANDING)
+			continue;
+		hand(c);
+		if (c->phase == PHASE_HANDING)
+			return; /* no room again */
+	}
 }

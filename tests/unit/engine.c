@@ -1,6 +1,7 @@
 /* The gateway engine between two network namespaces: sockets of the one, served from the other, whose servers echo. */
 #include "net/engine.h"
 
+#include "net/handoff.h"
 #include "sys/fd.h"
 #include "test.h"
 
@@ -26,6 +27,7 @@ static int gateway_ns = -1;
 static int host_ns = -1;
 static pid_t engine = -1;
 static int control = -1;
+static int broker = -1; /* our end: this test is the broker */
 
 static int write_file(const char *path, const char *text)
 {
@@ -99,7 +101,7 @@ static int set_up(void)
 	(void)write_file("/proc/self/gid_map", map);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount("t", "/mnt", "tmpfs", 0, NULL) < 0)
 		return -errno;
-	(void)write_file("/mnt/hosts", "127.0.0.9 good.test other.test\n127.0.0.10 loop.test\n");
+	(void)write_file("/mnt/hosts", "127.0.0.9 good.test other.test held.test\n127.0.0.10 loop.test\n");
 	(void)write_file("/mnt/resolv.conf", "nameserver 127.0.0.99\n");
 	if (mount("/mnt/hosts", "/etc/hosts", NULL, MS_BIND, NULL) < 0 ||
 	    mount("/mnt/resolv.conf", "/etc/resolv.conf", NULL, MS_BIND, NULL) < 0 || lo_up() < 0)
@@ -120,6 +122,7 @@ static void entries(struct strv *policy, const char *extra)
 	strv_add(policy, "good.test");
 	strv_add(policy, "good.test:7000");
 	strv_add(policy, "good.test:7001");
+	strv_add(policy, "held.test:7000");
 	strv_add(policy, "loop.test");
 	strv_add(policy, "loop.test:7000");
 	strv_add(policy, "127.0.0.9:80");
@@ -133,10 +136,19 @@ static void entries(struct strv *policy, const char *extra)
 static int start_engine(void)
 {
 	_cleanup_strv_ struct strv policy = STRV_INIT;
-	struct engine_config config = {.sockets = ENGINE_SOCKETS_INIT, .base = BASE, .policy = &policy};
+	_cleanup_strv_ struct strv held = STRV_INIT;
+	struct engine_config config = {.sockets = ENGINE_SOCKETS_INIT, .base = BASE, .policy = &policy, .bound = &held};
 	struct err *e = NULL;
-	int r;
+	int pair[2];
+	int r = handoff_pair(pair);
 
+	if (r < 0)
+		return r;
+	/* Little room, so that connections have to wait for it. */
+	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &(int){8192}, sizeof(int));
+	config.broker = pair[0];
+	broker = pair[1];
+	strv_add(&held, "held.test:7000");
 	entries(&policy, NULL);
 	(void)setns(gateway_ns, CLONE_NEWNET);
 	config.sockets.dns_udp = bound(SOCK_DGRAM, INADDR_LOOPBACK, DNS_PORT);
@@ -377,6 +389,145 @@ TEST(idle_memory)
 	for (int i = 0; i < MANY; i++)
 		(void)close(fds[i]);
 	CHECK(after < before + 256);
+}
+
+/* Takes what the engine hands over, and answers nothing. */
+static bool take_handoff(struct handoff *ret, int fds[2])
+{
+	static uint8_t bytes[HANDOFF_BYTES_MAX];
+	const struct timeval limit = {.tv_sec = 3};
+	struct pollfd p = {.fd = broker, .events = POLLIN};
+	size_t n = 0;
+
+	if (poll(&p, 1, 3000) != 1 || handoff_receive(broker, ret, bytes, &n, &fds[0], &fds[1]) != 1 || n < 40)
+		return false;
+	for (int i = 0; i < 2; i++) {
+		(void)fd_set_nonblock(fds[i], false);
+		(void)setsockopt(fds[i], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	}
+	return bytes[0] == 0x16;
+}
+
+static bool has_ended(int fd)
+{
+	char byte;
+
+	return read(fd, &byte, 1) == 0 || errno == ECONNRESET;
+}
+
+static bool tell(const struct handoff_end *end)
+{
+	struct pollfd p = {.fd = broker, .events = POLLOUT};
+	int r;
+
+	while ((r = handoff_send_end(broker, end)) == -EAGAIN && poll(&p, 1, 3000) == 1)
+		;
+	return r == 0;
+}
+
+TEST(handed_over)
+{
+	enum { MANY = 300 };
+	static const struct handoff_end nonsense = {.id = {.index = 1 << 30}, .reason = 99};
+	uint32_t to = ask("held.test");
+	struct handoff first = {.port = 0};
+	int held[2], clients[MANY];
+	uint8_t hello[256];
+	size_t n = client_hello("held.test", hello);
+	struct handoff_end end;
+
+	/* More at once than there is room for. */
+	for (int i = 0; i < MANY; i++) {
+		clients[i] = dial(to, 7000, SOCK_STREAM);
+		CHECK(clients[i] >= 0 && fd_write_all(clients[i], hello, n) == 0);
+	}
+	for (int i = 0; i < MANY; i++) {
+		struct handoff h;
+		int fds[2];
+
+		CHECK(take_handoff(&h, fds) && h.port == 7000 && strcmp(h.host, "held.test") == 0);
+		if (i > 0) {
+			(void)close(fds[0]);
+			(void)close(fds[1]);
+			end = (struct handoff_end){.id = h.id};
+			CHECK(tell(&end));
+			continue;
+		}
+		first = h;
+		memcpy(held, fds, sizeof(held));
+	}
+	/* What was handed over works between its holder and the server; the engine reads nothing of it. */
+	CHECK_STR(exchange(held[1], "to the host", 11), "to the host");
+	CHECK(tell(&nonsense));
+	end = (struct handoff_end){.id = {.index = first.id.index, .serial = first.id.serial + 1000}};
+	CHECK(tell(&end));
+	CHECK_STR(exchange(held[1], "still", 5), "still");
+	/* The end of it is told to the supervisor. */
+	end = (struct handoff_end){
+		.id = first.id, .reason = ENGINE_DENIED_CERTIFICATE, .detail = "no good certificate"};
+	CHECK(tell(&end));
+	CHECK(event_is(ENGINE_DENIED_CERTIFICATE, "held.test"));
+	(void)close(held[0]);
+	(void)close(held[1]);
+	for (int i = 0; i < MANY; i++) {
+		CHECK(has_ended(clients[i]));
+		(void)close(clients[i]);
+	}
+}
+
+TEST(handed_over_needs_tls)
+{
+	_cleanup_close_ int fd = dial(ask("held.test"), 7000, SOCK_STREAM);
+
+	CHECK(!exchange(fd, "hello", 5));
+	CHECK(event_is(ENGINE_DENIED_TLS_NONE, "held.test"));
+}
+
+TEST(handed_over_and_denied)
+{
+	_cleanup_strv_ struct strv policy = STRV_INIT;
+	_cleanup_strv_ struct strv without = STRV_INIT;
+	uint8_t hello[256];
+	size_t n = client_hello("held.test", hello);
+	int held[2] = {-1, -1};
+	struct handoff h;
+	int fd = dial(ask("held.test"), 7000, SOCK_STREAM);
+
+	entries(&policy, NULL);
+	for (size_t i = 0; i < policy.n; i++)
+		if (strcmp(policy.v[i], "held.test:7000") != 0)
+			strv_add(&without, policy.v[i]);
+	CHECK(fd_write_all(fd, hello, n) == 0 && take_handoff(&h, held));
+	CHECK(engine_set_policy(control, &without, NULL) == 0);
+	/* Whoever holds copies of them. */
+	CHECK(has_ended(held[0]) && has_ended(held[1]) && has_ended(fd));
+	(void)close(held[0]);
+	(void)close(held[1]);
+	(void)close(fd);
+	CHECK(engine_set_policy(control, &policy, NULL) == 0);
+}
+
+TEST(the_broker_ends)
+{
+	uint8_t hello[256];
+	size_t n = client_hello("held.test", hello);
+	int held[2] = {-1, -1};
+	struct handoff h;
+	int fd = dial(ask("held.test"), 7000, SOCK_STREAM);
+	_cleanup_close_ int other = -1;
+
+	CHECK(fd_write_all(fd, hello, n) == 0 && take_handoff(&h, held));
+	(void)close(broker);
+	CHECK(has_ended(fd) && has_ended(held[1]));
+	CHECK(event_is(ENGINE_FAILED, "held.test"));
+	(void)close(held[0]);
+	(void)close(held[1]);
+	(void)close(fd);
+	fd = dial(ask("held.test"), 7000, SOCK_STREAM);
+	CHECK(!exchange(fd, hello, n));
+	(void)close(fd);
+	other = dial(ask("good.test"), 7000, SOCK_STREAM);
+	CHECK_STR(exchange(other, "hello", 5), "hello");
 }
 
 TEST(policy_replaced)

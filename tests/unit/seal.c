@@ -30,7 +30,7 @@ static void leave(int code)
 }
 
 /* Runs in a sealed child; its words come to `text`. -1 when it could not be sealed. Meanwhile `look` sees it. */
-static int sealed(void (*run)(void), void (*look)(pid_t))
+static int sealed_by(int (*seal)(struct err **e), void (*run)(void), void (*look)(pid_t))
 {
 	int said[2];
 	int go[2];
@@ -50,7 +50,7 @@ static int sealed(void (*run)(void), void (*look)(pid_t))
 		for (int fd = 3; fd < 256; fd++)
 			if (fd != go[0])
 				(void)close(fd);
-		if (seal_close(&e) < 0) {
+		if (seal(&e) < 0) {
 			(void)!write(STDOUT_FILENO, err_message(e), strlen(err_message(e)));
 			leave(77);
 		}
@@ -79,6 +79,11 @@ static int sealed(void (*run)(void), void (*look)(pid_t))
 		return -1;
 	}
 	return WIFEXITED(status) ? 0 : WTERMSIG(status);
+}
+
+static int sealed(void (*run)(void), void (*look)(pid_t))
+{
+	return sealed_by(seal_close, run, look);
 }
 
 /* In the child: one line, what failed to fail. Without stdio, which asks the kernel for more. */
@@ -277,15 +282,47 @@ static void sockets(void)
 		complain("/etc/resolv.conf, which c-ares reads", fd, errno);
 }
 
-static void nothing_said(void (*run)(void))
+/* The process that has secrets has no work that needs any of this. */
+static void new_things(void)
 {
-	int r = sealed(run, NULL);
+	const struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_port = htons(80), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fds[2] = {-1, -1};
+
+	want("a socket", syscall(SYS_socket, AF_INET, SOCK_STREAM, 0), EPERM);
+	want("an IPv6 socket", syscall(SYS_socket, AF_INET6, SOCK_DGRAM, 0), EPERM);
+	want("a netlink socket", syscall(SYS_socket, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE), EPERM);
+	want("connect", syscall(SYS_connect, 0, &to, sizeof(to)), EPERM);
+	want("bind", syscall(SYS_bind, 0, &to, sizeof(to)), EPERM);
+	want("listen", syscall(SYS_listen, 0, 1), EPERM);
+	want("accept", syscall(SYS_accept4, 0, NULL, NULL, 0), EPERM);
+	want("a pipe", syscall(SYS_pipe2, fds, 0), EPERM);
+	want("a file", syscall(SYS_openat, AT_FDCWD, "/etc/resolv.conf", O_RDONLY), EPERM);
+	want("the root", syscall(SYS_openat, AT_FDCWD, "/", O_RDONLY), EPERM);
+	want("splice", syscall(SYS_splice, 0, NULL, 1, NULL, 1, 0), EPERM);
+}
+
+static void nothing_said_by(int (*seal)(struct err **e), void (*run)(void))
+{
+	int r = sealed_by(seal, run, NULL);
 
 	if (r < 0)
 		return;
 	if (r > 0 || strcmp(text, "\n") != 0)
 		printf("# signal %d; not refused:%s", r, text);
 	CHECK(r == 0 && strcmp(text, "\n") == 0);
+}
+
+static void nothing_said(void (*run)(void))
+{
+	nothing_said_by(seal_close, run);
+}
+
+TEST(broker)
+{
+	nothing_said_by(seal_close_broker, processes);
+	nothing_said_by(seal_close_broker, kernel);
+	nothing_said_by(seal_close_broker, new_things);
 }
 
 TEST(no_files)
