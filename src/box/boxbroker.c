@@ -57,18 +57,14 @@ static int start(const struct secrets *s, struct boxbroker *b, char **ret_ca, st
 	return r < 0 ? r : broker_start(&config, &b->pid, &b->control, &b->engine, ret_ca, e);
 }
 
-int boxbroker_new(const struct secrets *s, struct box_spec *spec, struct boxbroker **ret, struct err **e)
+static int make(const struct secrets *s, struct box_spec *spec, struct boxbroker **ret, struct err **e)
 {
 	_cleanup_str_ struct str bundle = STR_INIT;
 	_cleanup_str_ struct str java = STR_INIT;
 	_cleanup_free_ char *ca = NULL;
-	struct boxbroker *b;
+	struct boxbroker *b = xcalloc(1, sizeof(*b));
 	int r;
 
-	*ret = NULL;
-	if (count(s) == 0)
-		return 0;
-	b = xcalloc(1, sizeof(*b));
 	b->control = b->engine = -1;
 	r = start(s, b, &ca, e);
 	if (r < 0) {
@@ -83,6 +79,12 @@ int boxbroker_new(const struct secrets *s, struct box_spec *spec, struct boxbrok
 	box_spec_add_bytes(spec, BOX_JAVA_CA_FILE, java.p, java.len);
 	*ret = b;
 	return 0;
+}
+
+int boxbroker_new(const struct secrets *s, struct box_spec *spec, struct boxbroker **ret, struct err **e)
+{
+	*ret = NULL;
+	return count(s) == 0 ? 0 : make(s, spec, ret, e);
 }
 
 void boxbroker_connect(struct boxbroker *b, struct engine_config *config)

@@ -465,20 +465,20 @@ TEST(broker_refuses)
 {
 	static const struct {
 		const char *name;
-		uint16_t port;
-		bool trusted;
 		const char *request;
 		const char *answer; /* NULL: none */
 		unsigned reason;
+		uint16_t port;
+		bool trusted;
 	} cases[] = {
-		{"api.example.org", 443, false, "GET / HTTP/1.1\r\n" HOST_LINE "\r\n", "502 Bad Gateway",
-		 ENGINE_DENIED_CERTIFICATE},
-		{"api.example.org", 443, true, "TRACE / HTTP/1.1\r\n" HOST_LINE "\r\n", "400 Bad Request",
-		 ENGINE_DENIED_HTTP_HOST},
-		{"api.example.org", 443, true, "GET / HTTP/1.1\r\nHost: second.example.org\r\n\r\n", "400 Bad Request",
-		 ENGINE_DENIED_HTTP_HOST},
-		{"api.example.org", 444, true, NULL, NULL, ENGINE_FAILED},
-		{"second.example.org", 443, true, NULL, NULL, ENGINE_FAILED},
+		{"api.example.org", "GET / HTTP/1.1\r\n" HOST_LINE "\r\n", "502 Bad Gateway", ENGINE_DENIED_CERTIFICATE,
+		 443, false},
+		{"api.example.org", "TRACE / HTTP/1.1\r\n" HOST_LINE "\r\n", "400 Bad Request", ENGINE_DENIED_HTTP_HOST,
+		 443, true},
+		{"api.example.org", "GET / HTTP/1.1\r\nHost: second.example.org\r\n\r\n", "400 Bad Request",
+		 ENGINE_DENIED_HTTP_HOST, 443, true},
+		{"api.example.org", NULL, NULL, ENGINE_FAILED, 444, true},
+		{"second.example.org", NULL, NULL, ENGINE_FAILED, 443, true},
 	};
 	struct authority *wrong = authority_of("api.example.org", time(NULL));
 	struct world w;
