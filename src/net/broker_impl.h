@@ -44,8 +44,11 @@ enum { BOX, HOST };
 
 /* One side of a connection. */
 struct leg {
-	int fd; /* -1: closed */
+	struct conn *conn; /* whose it is */
+	int fd;            /* -1: closed */
 	struct ssl_st *ssl;
+	bool readable;  /* as far as known */
+	bool before;    /* OpenSSL still reads what the engine had read */
 	bool open;      /* the handshake is done */
 	bool ended;     /* it sends no more */
 	bool clean;     /* and said so */
@@ -72,12 +75,25 @@ struct conn {
 	uint32_t since;         /* second of the last sign of life, or of this phase */
 	uint8_t phase;
 	bool runnable;
-	bool before; /* leg[BOX].ssl still reads what the engine had read */
 	bool failed; /* there is no host to talk to: end.detail says why */
 };
 
+/* brokerleg.c. The handshake: 1 when it is done, 0 when it has to wait, -1 when it failed (tlslib_failure()). */
+int leg_shake(struct leg *l);
+/* Reads a record: its bytes, 0 when there is none now, -1 at the end. */
+int leg_take(struct leg *l, uint8_t *to, size_t n);
+/* Bytes that this side took: 0 when it takes none now, -1 when it never will. */
+int leg_put(struct leg *l, const void *bytes, size_t n);
+/* Sends what is kept for this side. False when nothing was. */
+bool leg_flush(struct leg *l);
+/* Says that nothing more comes; if not `clean`, without TLS's word for it. False: there is no room for it now. */
+bool leg_finish(struct leg *l, bool clean);
+void leg_close(struct leg *l);
+
 /* brokerconn.c: takes both sockets in any case. */
 void conn_new(struct broker *b, const struct handoff *h, const uint8_t *bytes, size_t n, int box_fd, int host_fd);
+/* An event of one of its sockets. */
+void conn_event(struct leg *l, uint32_t events);
 /* Goes on as far as it can, a bounded amount. */
 void conn_run(struct conn *c);
 /* Ends it; the engine is told. */

@@ -25,25 +25,6 @@ enum step { STEP_NOTHING, STEP_DONE };
 
 /* --- beginning and end -------------------------------------------------------------------------------------------- */
 
-static void leg_close(struct conn *c, int side)
-{
-	struct leg *l = &c->leg[side];
-
-	if (l->ssl)
-		tlslib.SSL_free(l->ssl);
-	l->ssl = NULL;
-	/* The engine has the socket, too: closing alone would neither end it nor its events. */
-	if (l->fd >= 0) {
-		(void)epoll_ctl(c->b->epoll_fd, EPOLL_CTL_DEL, l->fd, NULL);
-		(void)shutdown(l->fd, SHUT_RDWR);
-	}
-	l->fd = close_fd(l->fd);
-	inject_wipe(&l->out);
-	l->out_at = 0;
-	l->open = false;
-	l->ended = l->shut = true;
-}
-
 void conn_end(struct conn *c)
 {
 	struct broker *b = c->b;
@@ -51,8 +32,8 @@ void conn_end(struct conn *c)
 	if (c->phase == CONN_DEAD)
 		return;
 	c->phase = CONN_DEAD;
-	leg_close(c, BOX);
-	leg_close(c, HOST);
+	leg_close(&c->leg[BOX]);
+	leg_close(&c->leg[HOST]);
 	rewrite_free(c->rewrite);
 	c->rewrite = NULL;
 	if (c->previous)
@@ -80,7 +61,7 @@ static void host_failed(struct conn *c, enum engine_reason reason, const char *t
 {
 	note(c, reason, text);
 	c->failed = true;
-	leg_close(c, HOST);
+	leg_close(&c->leg[HOST]);
 }
 
 static const struct bound_host *find_host(const struct broker *b, const struct handoff *h)
@@ -113,7 +94,7 @@ static bool begin_box(struct conn *c, const uint8_t *bytes, size_t n)
 	}
 	tlslib.SSL_set_bio(l->ssl, in, out);
 	tlslib.SSL_set_accept_state(l->ssl);
-	c->before = true;
+	l->before = true;
 	return true;
 }
 
@@ -138,7 +119,7 @@ static bool begin_host(struct conn *c)
 static bool watch(struct conn *c)
 {
 	for (int i = 0; i < 2; i++) {
-		struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
+		struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = &c->leg[i]};
 
 		if (epoll_ctl(c->b->epoll_fd, EPOLL_CTL_ADD, c->leg[i].fd, &ev) < 0)
 			return false;
@@ -151,8 +132,8 @@ void conn_new(struct broker *b, const struct handoff *h, const uint8_t *bytes, s
 	struct conn *c = xcalloc(1, sizeof(*c));
 
 	*c = (struct conn){.b = b, .next = b->first, .since = b->now, .end.id = h->id};
-	c->leg[BOX].fd = box_fd;
-	c->leg[HOST].fd = host_fd;
+	c->leg[BOX] = (struct leg){.conn = c, .fd = box_fd, .readable = true};
+	c->leg[HOST] = (struct leg){.conn = c, .fd = host_fd, .readable = true};
 	if (b->first)
 		b->first->previous = c;
 	b->first = c;
@@ -170,29 +151,7 @@ void conn_new(struct broker *b, const struct handoff *h, const uint8_t *bytes, s
 	conn_run(c);
 }
 
-/* --- TLS ---------------------------------------------------------------------------------------------------------- */
-
-/* From the engine's bytes to the socket, once OpenSSL has taken all of them. */
-static void go_to_socket(struct conn *c)
-{
-	enum { CTRL_PENDING = 10 }; /* openssl/bio.h */
-	struct bio_st *in;
-
-	if (!c->before || tlslib.BIO_ctrl(tlslib.SSL_get_rbio(c->leg[BOX].ssl), CTRL_PENDING, 0, NULL) > 0)
-		return;
-	in = tlslib.BIO_new_socket(c->leg[BOX].fd, 0);
-	if (in)
-		tlslib.SSL_set0_rbio(c->leg[BOX].ssl, in);
-	c->before = false;
-}
-
-/* What a call on this leg came to. */
-static bool must_wait(const struct leg *l, int result)
-{
-	int error = tlslib.SSL_get_error(l->ssl, result);
-
-	return error == TLSLIB_WANT_READ || error == TLSLIB_WANT_WRITE;
-}
+/* --- handshakes ------------------------------------------------------------------------------------------------- */
 
 static void explain_host(struct conn *c)
 {
@@ -211,25 +170,13 @@ static void explain_host(struct conn *c)
 static enum step shake(struct conn *c, int side)
 {
 	struct leg *l = &c->leg[side];
-	bool before = c->before;
-	int r;
+	int r = l->open || l->fd < 0 ? 0 : leg_shake(l);
 
-	if (l->open || l->fd < 0)
+	if (r == 0)
 		return STEP_NOTHING;
-	tlslib.ERR_clear_error();
-	r = tlslib.SSL_do_handshake(l->ssl);
-	if (r == 1) {
-		l->open = true;
-		return STEP_DONE;
-	}
-	if (must_wait(l, r)) {
-		if (side == BOX)
-			go_to_socket(c);
-		return side == BOX && before && !c->before ? STEP_DONE : STEP_NOTHING;
-	}
-	if (side == HOST) {
+	if (r < 0 && side == HOST) {
 		explain_host(c);
-	} else {
+	} else if (r < 0) {
 		/* A client that does not trust the box's authority sends an alert. */
 		char text[HOSTNAME_MAX + 1];
 
@@ -238,84 +185,6 @@ static enum step shake(struct conn *c, int side)
 		conn_end(c);
 	}
 	return STEP_DONE;
-}
-
-/* Reads a record of this side into b->buffer: its bytes, 0 when there is none now, -1 at the end. */
-static int take(struct conn *c, int side)
-{
-	struct leg *l = &c->leg[side];
-	int n;
-	bool before = c->before;
-
-	tlslib.ERR_clear_error();
-	n = tlslib.SSL_read(l->ssl, c->b->buffer, BROKER_BUFFER);
-	if (n <= 0 && side == BOX && before) {
-		go_to_socket(c);
-		if (!c->before)
-			return take(c, side);
-	}
-	if (n > 0) {
-		c->since = c->b->now;
-		return n;
-	}
-	if (must_wait(l, n))
-		return 0;
-	l->ended = true;
-	l->clean = tlslib.SSL_get_error(l->ssl, n) == TLSLIB_ZERO_RETURN;
-	tlslib.ERR_clear_error();
-	return -1;
-}
-
-/* Bytes that this side took: 0 when it takes none now, -1 when it never will. */
-static int put(struct conn *c, int side, const void *bytes, size_t n)
-{
-	struct leg *l = &c->leg[side];
-	int r;
-
-	tlslib.ERR_clear_error();
-	r = tlslib.SSL_write(l->ssl, bytes, (int)n);
-	if (r > 0) {
-		c->since = c->b->now;
-		return r;
-	}
-	return must_wait(l, r) ? 0 : -1;
-}
-
-/* Sends what is kept for this side. */
-static enum step flush(struct conn *c, int side)
-{
-	struct leg *l = &c->leg[side];
-	int r;
-
-	if (!l->open || l->shut || l->out.len == 0)
-		return STEP_NOTHING;
-	r = put(c, side, l->out.p + l->out_at, l->out.len - l->out_at);
-	if (r == 0)
-		return STEP_NOTHING;
-	if (r > 0)
-		l->out_at += (size_t)r;
-	l->shut = r < 0;
-	if (l->shut || l->out_at == l->out.len) {
-		inject_wipe(&l->out);
-		l->out_at = 0;
-	}
-	return STEP_DONE;
-}
-
-/* Says that nothing more comes. False: there is no room for it now. */
-static bool finish(struct leg *l, bool clean)
-{
-	int r;
-
-	if (l->shut)
-		return true;
-	tlslib.ERR_clear_error();
-	r = clean ? tlslib.SSL_shutdown(l->ssl) : 0;
-	if (r < 0 && must_wait(l, r))
-		return false;
-	(void)shutdown(l->fd, SHUT_WR);
-	l->shut = true;
-	return true;
 }
 
 /* --- requests ----------------------------------------------------------------------------------------------------- */
@@ -327,7 +196,7 @@ static void answer(struct conn *c, const char *status, const char *before, const
 	_cleanup_str_ struct str text = STR_INIT;
 
 	str_addf(&text, "igloo: %s:%u: %s%s\n", c->host->name, c->host->port, before, why);
-	leg_close(c, HOST);
+	leg_close(&c->leg[HOST]);
 	str_addf(&l->out,
 		 "HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
 		 "Connection: close\r\n\r\n%s",
@@ -364,7 +233,7 @@ static enum step read_box(struct conn *c)
 
 	if (!box->open || box->ended || host->out.len > 0 || (host->shut && !c->failed))
 		return STEP_NOTHING;
-	n = take(c, BOX);
+	n = leg_take(box, c->b->buffer, BROKER_BUFFER);
 	if (n == 0)
 		return STEP_NOTHING;
 	if (n < 0) {
@@ -388,11 +257,11 @@ static enum step read_host(struct conn *c)
 
 	if (!box->open || !host->open || host->ended || box->out.len > 0 || box->shut)
 		return STEP_NOTHING;
-	n = take(c, HOST);
+	n = leg_take(host, c->b->buffer, BROKER_BUFFER);
 	if (n == 0)
 		return STEP_NOTHING;
 	if (n > 0) {
-		k = put(c, BOX, c->b->buffer, (size_t)n);
+		k = leg_put(box, c->b->buffer, (size_t)n);
 		if (k < 0)
 			conn_end(c);
 		else
@@ -413,11 +282,11 @@ static enum step flow(struct conn *c)
 		done = STEP_DONE;
 	if (c->phase == CONN_FLOW && read_box(c) == STEP_DONE)
 		done = STEP_DONE;
-	if (c->phase == CONN_FLOW && flush(c, HOST) == STEP_DONE)
+	if (c->phase == CONN_FLOW && leg_flush(host))
 		done = STEP_DONE;
 	if (c->phase == CONN_FLOW && read_host(c) == STEP_DONE)
 		done = STEP_DONE;
-	if (c->phase == CONN_FLOW && flush(c, BOX) == STEP_DONE)
+	if (c->phase == CONN_FLOW && leg_flush(box))
 		done = STEP_DONE;
 	if (c->phase != CONN_FLOW)
 		return done;
@@ -425,12 +294,12 @@ static enum step flow(struct conn *c)
 		answer_failed(c);
 	} else if (c->failed && box->ended) {
 		conn_end(c);
-	} else if (!c->failed && host->ended && box->out.len == 0 && finish(box, host->clean)) {
-		leg_close(c, HOST);
+	} else if (!c->failed && host->ended && box->out.len == 0 && leg_finish(box, host->clean)) {
+		leg_close(&c->leg[HOST]);
 		c->phase = CONN_LINGER;
 		c->since = c->b->now;
 	} else if (!c->failed && box->ended && host->open && !host->shut && host->out.len == 0) {
-		(void)finish(host, true);
+		(void)leg_finish(host, true);
 		return STEP_NOTHING;
 	} else {
 		return done;
@@ -442,9 +311,9 @@ static enum step answering(struct conn *c)
 {
 	enum step done = shake(c, BOX);
 
-	if (c->phase == CONN_ANSWER && flush(c, BOX) == STEP_DONE)
+	if (c->phase == CONN_ANSWER && leg_flush(&c->leg[BOX]))
 		done = STEP_DONE;
-	if (c->phase == CONN_ANSWER && c->leg[BOX].out.len == 0 && finish(&c->leg[BOX], true)) {
+	if (c->phase == CONN_ANSWER && c->leg[BOX].out.len == 0 && leg_finish(&c->leg[BOX], true)) {
 		c->phase = CONN_LINGER;
 		c->since = c->b->now;
 		done = STEP_DONE;
@@ -463,6 +332,12 @@ static enum step linger(struct conn *c)
 	if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		conn_end(c);
 	return STEP_NOTHING;
+}
+
+void conn_event(struct leg *l, uint32_t events)
+{
+	l->readable |= (events & ~(uint32_t)EPOLLOUT) != 0;
+	conn_run(l->conn);
 }
 
 void conn_run(struct conn *c)

@@ -134,7 +134,7 @@ void broker_serve(struct broker *b)
 			if (what == &b->control)
 				return; /* nothing is ever said there but its end */
 			if (what != &b->channel)
-				conn_run(what);
+				conn_event(what, events[i].events);
 			else
 				more = true;
 		}
