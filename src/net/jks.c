@@ -44,9 +44,13 @@ static const char *next(const char *p, struct str *der)
 	stop = p ? strstr(p, end) : NULL;
 	if (!stop)
 		return NULL;
-	for (p += sizeof(begin) - 1; p < stop; p++)
-		if ((unsigned char)*p > ' ')
-			str_addc(&digits, *p);
+	for (p += sizeof(begin) - 1; p < stop; p += strspn(p, " \t\r\n")) {
+		size_t n = strcspn(p, " \t\r\n");
+
+		n = n < (size_t)(stop - p) ? n : (size_t)(stop - p);
+		str_add(&digits, p, n);
+		p += n;
+	}
 	(void)base64_decode(str_text(&digits), digits.len, der);
 	return stop + sizeof(end) - 1;
 }
