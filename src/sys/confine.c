@@ -86,10 +86,10 @@ static int new_spaces(const struct confine *c, struct err **e)
 	return r < 0 ? err_errno(e, -r, "%s cannot map its user", c->who) : 0;
 }
 
-/* Any folder that is surely there takes the new root for a moment. */
+/* The folder covers itself for a moment, so that no other one is needed; nor /proc, by which old kernels mount. */
 static int change_root(const char *path)
 {
-	_cleanup_close_ int at = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int at = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_close_ int root = -1;
 	int r = at < 0 ? -errno : mnt_private();
 
@@ -97,8 +97,26 @@ static int change_root(const char *path)
 		r = mnt_bind(AT_FDCWD, path, at, MNT_RDONLY | MNT_NOEXEC | MNT_RECURSIVE);
 	if (r < 0)
 		return r;
-	root = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return root < 0 ? -errno : mnt_pivot(root);
+}
+
+/* Data as RLIMIT_DATA counts it, in bytes: the sixth number of /proc/self/statm is in pages (proc(5)). */
+static int data_now(size_t *ret)
+{
+	enum { DATA = 5 };
+	_cleanup_close_ int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	_cleanup_str_ struct str text = STR_INIT;
+	_cleanup_strv_ struct strv numbers = STRV_INIT;
+	int r = fd < 0 ? -errno : fd_read_all(fd, 4096, &text, NULL);
+
+	if (r < 0)
+		return r;
+	strv_split(&numbers, str_text(&text), ' ');
+	if (numbers.n <= DATA)
+		return -EIO;
+	*ret = (size_t)strtoull(numbers.v[DATA], NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+	return 0;
 }
 
 static int limit(size_t memory)
@@ -149,8 +167,11 @@ static int load_filter(const struct confine *c)
 
 int confine_close(const struct confine *c, struct err **e)
 {
-	int r;
+	size_t data = 0;
+	int r = data_now(&data);
 
+	if (r < 0)
+		return err_errno(e, -r, "%s cannot tell its size", c->who);
 	(void)umask(077);
 	r = new_spaces(c, e);
 	if (r < 0)
@@ -158,7 +179,7 @@ int confine_close(const struct confine *c, struct err **e)
 	r = change_root(c->root);
 	if (r < 0)
 		return err_errno(e, -r, "%s cannot make %s its root", c->who, c->root);
-	r = limit(c->memory);
+	r = limit(data + c->memory);
 	if (r == 0)
 		r = drop_user();
 	if (r == 0)

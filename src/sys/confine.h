@@ -16,7 +16,7 @@ struct confine {
 	const char *root;                 /* absolute path of the folder that becomes "/" */
 	const struct sock_filter *filter; /* made by seccomp/filter_gen.c */
 	size_t n_filter;
-	size_t memory; /* RLIMIT_DATA */
+	size_t memory; /* that it may take from now on (RLIMIT_DATA) */
 };
 
 /* For good. Fails where a part of it cannot be had; nothing is left out silently but this: a caller that is root and

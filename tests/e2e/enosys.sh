@@ -16,6 +16,9 @@ calls=(openat2 open_tree move_mount mount_setattr clone3 pidfd_open close_range 
 needed=" execveat memfd_create "
 mkproject project bash coreutils
 project=$PWD
+echo "for boxes on older kernels: $T" >"$T/only-host"
+only_host=$(NIX_CONFIG=$HOST_NIX nix-store --add "$T/only-host")
+trap 'NIX_CONFIG=$HOST_NIX nix-store --delete "$only_host" &>/dev/null; finish' EXIT
 
 # main_cases MISSING NAME: what igloo is for, without these calls, cold and warm, in a slot of its own.
 main_cases()
@@ -30,6 +33,7 @@ main_cases()
 	prints "$name: the store's paths cannot be written" "" "${igloo[@]}" -- bash -c \
 		'for p in $(type -p bash cat); do [[ -w $(dirname "$p") ]] && echo "$p"; done; :'
 	prints "$name: nothing of the host" "" "${igloo[@]}" -- bash -c "ls -d /home/[!i]* /root /var/lib '$HOME' 2>/dev/null | grep -v '^$project'; :"
+	prints "$name: the host's store" "$(<"$only_host")" "${igloo[@]}" -- bash -c "nix-store -r $only_host >/dev/null && cat $only_host"
 	says "$name: --read-only" 1 '*' "${igloo[@]}" --read-only -- bash -c 'echo x >file'
 	says "$name: the git configuration is protected" 1 '*' "${igloo[@]}" -- bash -c 'echo x >>.git/config'
 	ends "$name: --timeout" 124 "${igloo[@]}" --timeout 1s -- sleep 1000

@@ -25,5 +25,10 @@ for version in 2.26 2.34; do
 	says "Nix $version: its own message" 125 "*syntax error*" igloo run -- true
 	git checkout -q flake.nix
 	prints "Nix $version: warm" "" igloo run -- true
+	echo "for Nix $version: $T" >"$T/only-host"
+	only_host=$(NIX_CONFIG=$HOST_NIX nix-store --add "$T/only-host")
+	prints "Nix $version: the host's store" "$(<"$only_host")" \
+		igloo run -- sh -c "nix build --no-link $only_host && cat $only_host"
+	NIX_CONFIG=$HOST_NIX nix-store --delete "$only_host" >"$T/delete.log" 2>&1
 done
 unset IGLOO_NIX

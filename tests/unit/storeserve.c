@@ -52,9 +52,11 @@ static void stop(void)
 
 static int dial(void)
 {
+	const struct timeval patience = {.tv_sec = 20};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
+	CHECK(fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0 &&
+	      connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
 	return fd;
 }
 
