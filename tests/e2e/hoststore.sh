@@ -15,7 +15,12 @@ add()
 }
 forget()
 {
-	[[ ${#added[@]} == 0 ]] || host nix-store --delete "${added[@]}" >/dev/null
+	local status=$? path
+	# One after the other: what refers to another came first.
+	for path in "${added[@]}"; do
+		host nix-store --delete "$path" >/dev/null
+	done
+	(exit $status)
 	finish
 }
 trap forget EXIT
