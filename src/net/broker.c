@@ -15,7 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FDS_RESERVED = 32, CONNECTIONS_MAX = 16384, CA_MAX = 64 * 1024 };
+/* Two TLS connections have some 50 KiB of OpenSSL's, in memory that no limit of the box counts: 100 MiB at most. */
+enum { FDS_RESERVED = 32, CONNECTIONS_MAX = 2048, CA_MAX = 64 * 1024 };
 
 struct start {
 	const struct broker_config *config;
