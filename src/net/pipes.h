@@ -29,7 +29,7 @@ struct pipes {
 	size_t n_large;
 	size_t n;
 	size_t n_kept;
-	size_t max; /* at most PIPES_MAX */
+	size_t max;   /* at most PIPES_MAX */
 	bool refused; /* the kernel gives no large ones */
 };
 
