@@ -2,12 +2,11 @@
 
 #include "base/log.h"
 #include "net/agentproxy.h"
+#include "sys/confined.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { FINISH_MS = 500, RETRY_MS = 20 };
@@ -76,11 +75,7 @@ static void end_proxy(struct boxagent *a)
 		a->before[i] = signatures(a, i);
 	a->totals = (struct agentproxy_totals){{0}};
 	a->control = close_fd(a->control);
-	if (a->proxy > 0) {
-		(void)kill(a->proxy, SIGKILL);
-		while (waitpid(a->proxy, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	(void)confined_end(a->proxy);
 	a->proxy = 0;
 }
 

@@ -4,11 +4,9 @@
 #include "box/secretbind.h"
 #include "net/broker.h"
 #include "net/jks.h"
+#include "sys/confined.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #define CA_PATH "/etc/ssl/certs/ca-certificates.crt"
 
@@ -102,11 +100,7 @@ void boxbroker_free(struct boxbroker *b)
 		return;
 	(void)close_fd(b->control);
 	(void)close_fd(b->engine);
-	if (b->pid > 0) {
-		(void)kill(b->pid, SIGKILL);
-		while (waitpid(b->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	(void)confined_end(b->pid);
 	strv_release(&b->hosts);
 	free(b);
 }

@@ -10,12 +10,11 @@
 #include "box/nixsettings.h"
 #include "box/redact.h"
 #include "net/policy.h"
+#include "sys/confined.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -262,11 +261,7 @@ static void end_engine(struct boxnet *n)
 	n->control = close_fd(n->control);
 	hostdns_free(n->dns);
 	n->dns = NULL;
-	if (n->engine > 0) {
-		(void)kill(n->engine, SIGKILL);
-		while (waitpid(n->engine, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	(void)confined_end(n->engine);
 	n->engine = 0;
 }
 

@@ -3,17 +3,16 @@
 #include "base/log.h"
 #include "box/portowner.h"
 #include "net/engine.h"
+#include "sys/confined.h"
 #include "sys/fd.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* The guest makes no more than 64 at a time. A port whose server does not accept leaves some to the others. */
@@ -306,11 +305,7 @@ static void pending_fail(struct boxports *p, size_t at)
 static void end_engine(struct boxports *p)
 {
 	p->control = close_fd(p->control);
-	if (p->engine > 0) {
-		(void)kill(p->engine, SIGKILL);
-		while (waitpid(p->engine, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	(void)confined_end(p->engine);
 	p->engine = 0;
 }
 

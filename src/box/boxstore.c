@@ -4,9 +4,9 @@
 #include "nix/hoststore.h"
 #include "nix/storepath.h"
 #include "nix/storeserve.h"
+#include "sys/confined.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -72,14 +72,10 @@ static int start(struct boxstore *s, struct err **e)
 
 static void end(struct boxstore *s)
 {
-	int status = 0;
+	int status;
 
 	s->alive = close_fd(s->alive);
-	if (s->server > 0) {
-		(void)kill(s->server, SIGKILL);
-		while (waitpid(s->server, &status, 0) < 0 && errno == EINTR)
-			;
-	}
+	status = confined_end(s->server);
 	s->server = 0;
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 		s->failures++;

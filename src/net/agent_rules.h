@@ -1,5 +1,5 @@
-/* What the process between a box and the user's SSH agent may ask of the kernel (see seal_rules.h); anything else fails
- * with EPERM. It has all the sockets it will ever have, but for those that come over one of them. */
+/* What the process between a box and the user's SSH agent may ask of the kernel (see engine_rules.h); anything else
+ * fails with EPERM. It has all the sockets it will ever have, but for those that come over one of them. */
 
 ALLOW(read)
 ALLOW(write)

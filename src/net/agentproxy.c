@@ -1,18 +1,14 @@
 #include "net/agentproxy.h"
 
-#include "net/seal.h"
-#include "sys/childreport.h"
+#include "net_agent_program.h" /* made by seccomp/filter_gen.c: agent_program[] */
+#include "sys/confined.h"
 #include "sys/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -280,126 +276,48 @@ static bool turn(struct proxy *p)
 
 /* --- the process -------------------------------------------------------------------------------------------------- */
 
-/* What it was forked with is the supervisor's: its caller's variables, for one. */
-static void forget_environment(void)
-{
-	for (char **v = environ; v && *v; v++)
-		explicit_bzero(*v, strlen(*v));
-}
+const struct confine agentproxy_walls = {
+	.who = "ssh agent: the process for it",
+	.filter = agent_program,
+	.n_filter = ARRAY_SIZE(agent_program),
+};
 
-/* The two are 3 and 4 then, and nothing else is open. */
-static int become_proxy(int control, int report, pid_t parent, struct err **e)
+static int prepare(void *arg, int control, struct err **e)
 {
-	enum { CONTROL = 3, REPORT = 4, FREE = 5, HIGH = 16 };
-	struct rlimit limit;
-	sigset_t none;
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int high_control = fcntl(control, F_DUPFD_CLOEXEC, HIGH);
-	int high_report = fcntl(report, F_DUPFD_CLOEXEC, HIGH);
+	struct proxy *p = arg;
 
-	if (null < 0 || high_control < 0 || high_report < 0)
-		return err_errno(e, errno, "ssh agent: cannot open /dev/null");
-	(void)prctl(PR_SET_NAME, "igloo-ssh-agent");
-	for (int i = 1; i < NSIG; i++)
-		(void)signal(i, SIG_DFL);
-	/* A Ctrl-C is for the box, whose supervisor ends this. */
-	(void)signal(SIGINT, SIG_IGN);
-	(void)signal(SIGHUP, SIG_IGN);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	for (int fd = 0; fd < 3; fd++)
-		(void)dup2(null, fd);
-	(void)dup3(high_control, CONTROL, O_CLOEXEC);
-	(void)dup3(high_report, REPORT, O_CLOEXEC);
-	fd_close_from(FREE);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-		return err_set(e, ESRCH, "ssh agent: the supervisor is gone");
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
-	forget_environment();
+	(void)e;
+	p->control = control;
+	p->told_at = now_ms() - REPORT_MS;
 	return 0;
 }
 
-static void run(const struct agentmsg_keys *keys, int control, int report, pid_t parent) ATTR_NORETURN;
-static void run(const struct agentmsg_keys *keys, int control, int report, pid_t parent)
+static void serve(void *arg)
 {
-	struct proxy *p = xcalloc(1, sizeof(*p));
-	struct err *e = NULL;
-	int r = become_proxy(control, report, parent, &e);
+	struct proxy *p = arg;
 
-	if (r == 0) {
-		control = 3;
-		report = 4;
-		r = seal_close_agent(&e);
-	}
-	/* It may have gone while the death signal was cleared by the change of user. */
-	if (r == 0 && getppid() != parent)
-		r = err_set(&e, ESRCH, "ssh agent: the supervisor is gone");
-	if (r < 0)
-		childreport_fail(report, e);
-	childreport_pid(report, getpid());
-	(void)close(report);
-	p->keys = keys;
-	p->control = control;
-	p->told_at = now_ms() - REPORT_MS;
 	while (turn(p))
 		;
 	tell(p, true);
-	_exit(0);
-}
-
-static int started(pid_t pid, int report, struct err **e)
-{
-	pid_t told = 0;
-	int r = childreport_wait(report, &told, e);
-
-	if (r == 0 && told != pid)
-		r = err_set(e, EPIPE, "ssh agent: the process for it ended before it served");
-	if (r < 0) {
-		(void)kill(pid, SIGKILL);
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
-	return r;
 }
 
 int agentproxy_start(const struct agentmsg_keys *keys, pid_t *ret_pid, int *ret_control, struct err **e)
 {
+	static const struct confined what = {.name = "igloo-ssh-agent",
+					     .what = "ssh agent",
+					     .prepare = prepare,
+					     .walls = &agentproxy_walls,
+					     .serve = serve};
 	/* The kernel's least: a few connections on their way, not hundreds. */
 	const int few = 1;
-	pid_t parent = getpid();
-	int pair[2];
-	int report[2];
-	pid_t pid;
+	_cleanup_free_ struct proxy *p = xcalloc(1, sizeof(*p));
 	int r;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-		return err_errno(e, errno, "ssh agent: cannot make a socket");
-	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &few, sizeof(few));
-	if (pipe2(report, O_CLOEXEC) < 0) {
-		r = err_errno(e, errno, "ssh agent: cannot make a pipe");
-		(void)close_fd(pair[0]);
-		(void)close_fd(pair[1]);
-		return r;
-	}
-	pid = fork();
-	if (pid == 0)
-		run(keys, pair[1], report[1], parent);
-	r = pid < 0 ? err_errno(e, errno, "ssh agent: cannot start the process for it") : 0;
-	(void)close_fd(pair[1]);
-	(void)close_fd(report[1]);
+	p->keys = keys;
+	r = confined_start(&what, p, ret_pid, ret_control, e);
 	if (r == 0)
-		r = started(pid, report[0], e);
-	(void)close_fd(report[0]);
-	if (r < 0) {
-		(void)close_fd(pair[0]);
-		return r;
-	}
-	*ret_pid = pid;
-	*ret_control = pair[0];
-	return 0;
+		(void)setsockopt(*ret_control, SOL_SOCKET, SO_SNDBUF, &few, sizeof(few));
+	return r;
 }
 
 int agentproxy_serve(int control, int box_fd, int agent_fd)

@@ -7,8 +7,8 @@
  * The supervisor accepts and connects, and reads not a byte: for each connection of the box it makes one to the agent,
  * because an agent keeps what a connection is bound to (session-bind@openssh.com). Both go to this process, which takes
  * one request after the other, refuses all but those that net/agentmsg.h lets pass, and reports how many signatures
- * each key has made. It is forked by the first connection and shuts itself in (net/seal.h): it has no name of anything,
- * no secret, and may read, write and close what it was handed, and not even make a socket.
+ * each key has made. It is forked by the first connection and shuts itself in (sys/confine.h): it has no name of
+ * anything, no secret, and may read, write and close what it was handed, and not even make a socket.
  *
  * While a connection waits for the agent, which may ask the user or want a touch of a key, it waits for nothing else;
  * others go on. */
@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "net/agentmsg.h"
+#include "sys/confine.h"
 
 #include <sys/types.h>
 
@@ -27,6 +28,9 @@ enum { AGENTPROXY_CONNECTIONS_MAX = 128 };
 struct agentproxy_totals {
 	uint32_t signatures[AGENTMSG_KEYS_MAX];
 };
+
+/* What it is shut in by: no names, no sockets but those it has (agent_rules.h), nothing in its network. */
+extern const struct confine agentproxy_walls;
 
 /* Forks it. *ret_control: SOCK_SEQPACKET, non-blocking; closing it ends the process. */
 int agentproxy_start(const struct agentmsg_keys *keys, pid_t *ret_pid, int *ret_control, struct err **e);

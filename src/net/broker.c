@@ -1,8 +1,8 @@
 #include "net/broker_impl.h"
 
-#include "net/confined.h"
-#include "net/seal.h"
 #include "net/tlslib.h"
+#include "net_broker_program.h" /* made by seccomp/filter_gen.c: broker_program[] */
+#include "sys/confined.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 /* Two TLS connections have some 50 KiB of OpenSSL's, in memory that no limit of the box counts: 100 MiB at most. */
-enum { FDS_RESERVED = 32, CONNECTIONS_MAX = 2048, CA_MAX = 64 * 1024 };
+enum { SECRETS_MAX = 79, FDS_RESERVED = 32, CONNECTIONS_MAX = 2048, CA_MAX = 64 * 1024 };
 
 struct start {
 	const struct broker_config *config;
@@ -154,6 +154,12 @@ static int warm_up(struct broker *b, struct err **e)
 
 /* --- the process -------------------------------------------------------------------------------------------------- */
 
+const struct confine broker_walls = {
+	.who = "secrets bound to hosts: the process for them",
+	.filter = broker_program,
+	.n_filter = ARRAY_SIZE(broker_program),
+};
+
 static int watch(struct broker *b, struct err **e)
 {
 	struct epoll_event control = {.events = EPOLLIN, .data.ptr = &b->control};
@@ -228,18 +234,18 @@ int broker_start(const struct broker_config *config, pid_t *ret_pid, int *ret_co
 	_cleanup_close_ int theirs = -1;
 	_cleanup_close_ int control = -1;
 	struct start s = {.config = config};
-	int fds[CONFINED_FDS_MAX];
+	int fds[SECRETS_MAX + 1];
 	struct confined what = {.name = "igloo-secrets",
 				.what = "secrets bound to hosts",
 				.fds = fds,
 				.prepare = prepare,
-				.seal = seal_close_broker,
+				.walls = &broker_walls,
 				.serve = serve};
 	int pair[2];
 	int r;
 
-	if (config->n == 0 || config->n >= CONFINED_FDS_MAX)
-		return err_set(e, E2BIG, "secrets bound to hosts: at most %d", CONFINED_FDS_MAX - 1);
+	if (config->n == 0 || config->n > SECRETS_MAX)
+		return err_set(e, E2BIG, "secrets bound to hosts: at most %d", SECRETS_MAX);
 	r = handoff_pair(pair);
 	if (r < 0)
 		return err_errno(e, -r, "secrets bound to hosts: cannot make a socket");

@@ -7,6 +7,7 @@
 #include "net/handoff.h"
 #include "net/inject.h"
 #include "net/rewrite.h"
+#include "sys/confine.h"
 
 /* A TLS record has at most 16 KiB: what one SSL_read(3) gives. */
 enum { BROKER_BUFFER = 16 * 1024 };
@@ -77,6 +78,9 @@ struct conn {
 	bool runnable;
 	bool failed; /* there is no host to talk to: end.detail says why */
 };
+
+/* broker.c: no names, no sockets but those it is handed (broker_rules.h), nothing in its network. */
+extern const struct confine broker_walls;
 
 /* brokerleg.c. The handshake: 1 when it is done, 0 when it has to wait, -1 when it failed (tlslib_failure()). */
 int leg_shake(struct leg *l);

@@ -1,5 +1,5 @@
 /* What the broker (net/broker.h) may ask of the kernel; anything else fails with EPERM. It has all the sockets that it
- * will ever have, but for those that the engine hands over. See seal_rules.h for the form. */
+ * will ever have, but for those that the engine hands over. See engine_rules.h for the form. */
 
 ALLOW(read)
 ALLOW(write)

@@ -5,88 +5,29 @@
 #include "net/hello.h"
 #include "net/httphost.h"
 #include "net/relay.h"
-#include "net/seal.h"
-#include "sys/childreport.h"
+#include "net_engine_program.h" /* made by seccomp/filter_gen.c: engine_program[] */
+#include "sys/confined.h"
 #include "sys/fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 /* Descriptors beside the listeners that are neither connections nor pipes: 0 to 2, control, epoll, DNS, the host's
  * addresses, c-ares with a few servers over UDP and TCP, and some air. And the fewest connections that are of use. */
 enum { FDS_OWN = 28, CONNECTIONS_MIN = 4 };
 
-static int compare_int(const void *a, const void *b)
-{
-	int x = *(const int *)a;
-	int y = *(const int *)b;
+struct start {
+	const struct engine_config *config;
+	struct engine *g;
+};
 
-	return (x > y) - (x < y);
-}
-
-/* Closes all but these and 0 to 2, which become /dev/null. */
-static int keep_only(int *fds, size_t n)
-{
-	int from = 3;
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (null < 0)
-		return -errno;
-	for (int i = 0; i < 3; i++)
-		if (null != i && dup2(null, i) < 0)
-			return -errno;
-	qsort(fds, n, sizeof(*fds), compare_int);
-	for (size_t i = 0; i < n; i++) {
-		if (fds[i] < 3)
-			continue;
-		if (fds[i] > from && syscall(SYS_close_range, (unsigned)from, (unsigned)fds[i] - 1, 0) < 0)
-			for (int fd = from; fd < fds[i]; fd++)
-				(void)close(fd);
-		from = fds[i] + 1;
-	}
-	fd_close_from(from);
-	return 0;
-}
-
-static int become_engine(const struct engine_config *config, int control, int report, pid_t parent, struct err **e)
-{
-	enum { OTHERS = 6 };
-	const struct engine_sockets *s = &config->sockets;
-	int broker = config->bound ? config->broker : -1;
-	int fds[ENGINE_SPARE_SOCKETS + OTHERS] = {control, report, s->dns_udp, s->dns_tcp, s->every, broker};
-	struct rlimit limit;
-	sigset_t none;
-	int r;
-
-	(void)prctl(PR_SET_NAME, "igloo-net");
-	for (int i = 1; i < NSIG; i++)
-		(void)signal(i, SIG_DFL);
-	(void)signal(SIGPIPE, SIG_IGN); /* splice(2) to a closed socket */
-	/* A Ctrl-C is for the box, whose supervisor ends this. */
-	(void)signal(SIGINT, SIG_IGN);
-	(void)signal(SIGHUP, SIG_IGN);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-		return err_set(e, ESRCH, "network: the gateway's supervisor is gone");
-	memcpy(fds + OTHERS, s->spare, s->n_spare * sizeof(*fds));
-	r = keep_only(fds, s->n_spare + OTHERS);
-	if (r < 0)
-		return err_errno(e, -r, "network: cannot close the gateway's other descriptors");
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
-	return 0;
-}
+const struct confine engine_walls = {
+	.who = "network: the gateway",
+	.network = true,
+	.filter = engine_program,
+	.n_filter = ARRAY_SIZE(engine_program),
+};
 
 /* Starts each library that a connection may need: the root will be empty, and a policy can gain any port. */
 static int warm_up(struct err **e)
@@ -155,9 +96,12 @@ static int watch_all(struct engine *g, struct err **e)
 	return r < 0 ? err_errno(e, -r, "network: the gateway cannot watch its sockets") : 0;
 }
 
-static int prepare(struct engine *g, const struct engine_config *config, int control, struct err **e)
+static int prepare(void *arg, int control, struct err **e)
 {
 	_cleanup_policy_ struct policy *p = policy_new();
+	struct start *s = arg;
+	const struct engine_config *config = s->config;
+	struct engine *g = s->g = xcalloc(1, sizeof(*s->g));
 	int r;
 
 	g->control = control;
@@ -193,26 +137,11 @@ static int prepare(struct engine *g, const struct engine_config *config, int con
 	return r;
 }
 
-static void run(const struct engine_config *config, int control, int report, pid_t parent) ATTR_NORETURN;
-static void run(const struct engine_config *config, int control, int report, pid_t parent)
+static void serve(void *arg)
 {
-	struct engine *g = xcalloc(1, sizeof(*g));
-	struct err *e = NULL;
-	int r = become_engine(config, control, report, parent, &e);
+	const struct start *s = arg;
 
-	if (r == 0)
-		r = prepare(g, config, control, &e);
-	if (r == 0)
-		r = seal_close(&e);
-	/* It may have gone while the death signal was cleared by the change of user. */
-	if (r == 0 && getppid() != parent)
-		r = err_set(&e, ESRCH, "network: the gateway's supervisor is gone");
-	if (r < 0)
-		childreport_fail(report, e);
-	childreport_pid(report, getpid());
-	(void)close(report);
-	engine_serve(g);
-	_exit(0);
+	engine_serve(s->g);
 }
 
 static void close_sockets(const struct engine_sockets *s)
@@ -226,43 +155,21 @@ static void close_sockets(const struct engine_sockets *s)
 
 static int start(const struct engine_config *config, pid_t *ret_pid, int *ret_control, struct err **e)
 {
-	_cleanup_close_ int ours = -1;
-	_cleanup_close_ int report = -1;
-	pid_t parent = getpid();
-	pid_t told = 0;
-	int pair[2];
-	int fds[2];
-	pid_t pid;
-	int r;
+	enum { OTHERS = 4 };
+	const struct engine_sockets *s = &config->sockets;
+	int fds[OTHERS + ENGINE_SPARE_SOCKETS] = {s->dns_udp, s->dns_tcp, s->every,
+						  config->bound ? config->broker : -1};
+	struct start arg = {.config = config};
+	const struct confined what = {.name = "igloo-net",
+				      .what = "network: the gateway",
+				      .fds = fds,
+				      .nfds = OTHERS + s->n_spare,
+				      .prepare = prepare,
+				      .walls = &engine_walls,
+				      .serve = serve};
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-		return err_errno(e, errno, "network: cannot make the gateway's control socket");
-	ours = pair[0];
-	if (pipe2(fds, O_CLOEXEC) < 0) {
-		(void)close_fd(pair[1]);
-		return err_errno(e, errno, "network: cannot make a pipe");
-	}
-	report = fds[0];
-	pid = fork();
-	if (pid == 0)
-		run(config, pair[1], fds[1], parent);
-	r = pid < 0 ? err_errno(e, errno, "network: cannot start the gateway") : 0;
-	(void)close_fd(pair[1]);
-	(void)close_fd(fds[1]);
-	if (r < 0)
-		return r;
-	r = childreport_wait(report, &told, e);
-	if (r == 0 && told != pid)
-		r = err_set(e, EPIPE, "network: the gateway ended before it served");
-	if (r < 0) {
-		(void)kill(pid, SIGKILL);
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
-		return r;
-	}
-	*ret_pid = pid;
-	*ret_control = take_fd(&ours);
-	return 0;
+	memcpy(fds + OTHERS, s->spare, s->n_spare * sizeof(*fds));
+	return confined_start(&what, &arg, ret_pid, ret_control, e);
 }
 
 int engine_start(const struct engine_config *config, pid_t *ret_pid, int *ret_control, struct err **e)

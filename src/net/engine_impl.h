@@ -9,6 +9,7 @@
 #include "net/policy.h"
 #include "net/resolver.h"
 #include "net/synth.h"
+#include "sys/confine.h"
 
 #include <sys/epoll.h>
 
@@ -81,6 +82,10 @@ struct engine {
 	struct str incoming; /* of a policy that comes in pieces */
 	uint8_t buffer[ENGINE_BUFFER];
 };
+
+/* engine.c: what it keeps is the sockets it has, new TCP and UDP sockets in the host's network, the files by which
+ * names are looked up, and few system calls (engine_rules.h). */
+extern const struct confine engine_walls;
 
 /* epoll_ctl ADD; 0 or -errno. */
 int engine_watch(struct engine *g, int fd, uint32_t events, enum tag tag, uint32_t index);

@@ -2,20 +2,13 @@
 
 #include "nix/storeserve_impl.h"
 #include "nix_store_program.h" /* made by seccomp/filter_gen.c: store_program[] */
-#include "sys/childreport.h"
-#include "sys/confine.h"
+#include "sys/confined.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 enum {
 	ALONE_MS = 20000,   /* without a connection, until it ends */
@@ -99,8 +92,9 @@ static int fill(const struct storeserve *s, struct pollfd *fds, int64_t now_ms, 
 	return until > now_ms ? (int)(until - now_ms) : 0;
 }
 
-static void serve(struct storeserve *s)
+static void serve(void *arg)
 {
+	struct storeserve *s = arg;
 	struct pollfd fds[1 + STORESERVE_CONNECTIONS];
 	int64_t now = clock_ms();
 	int64_t alone = now + ALONE_MS;
@@ -124,24 +118,13 @@ static void serve(struct storeserve *s)
 
 /* --- the process ------------------------------------------------------------------------------------------------- */
 
-static int only_these(struct storeserve *s, int alive, int report)
-{
-	int fds[] = {s->listener, alive, report, storeask_fd(s->ask)};
-	struct rlimit limit;
-
-	(void)prctl(PR_SET_NAME, "igloo-store");
-	for (int i = 1; i < NSIG; i++)
-		(void)signal(i, SIG_DFL);
-	(void)signal(SIGPIPE, SIG_IGN);
-	/* A Ctrl-C is for the box, whose supervisor ends this. */
-	(void)signal(SIGINT, SIG_IGN);
-	(void)signal(SIGHUP, SIG_IGN);
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
-	return confine_keep_only(fds, ARRAY_SIZE(fds));
-}
+const struct confine storeserve_walls = {
+	.who = "the store server",
+	.root = STOREPATH_DIR,
+	.filter = store_program,
+	.n_filter = ARRAY_SIZE(store_program),
+	.memory = MEMORY,
+};
 
 /* Loads libcrypto, and has it do all that it does once. */
 static int warm_up(struct err **e)
@@ -156,26 +139,20 @@ static int warm_up(struct err **e)
 	return digest_finish(d, sha256, e);
 }
 
-static int prepare(struct storeserve *s, const struct hoststore *hs, int alive, int report, struct err **e)
+static int prepare(void *arg, int control, struct err **e)
 {
-	const struct confine walls = {
-		.who = "the store server",
-		.root = STOREPATH_DIR,
-		.filter = store_program,
-		.n_filter = ARRAY_SIZE(store_program),
-		.memory = MEMORY,
-	};
+	struct storeserve *s = arg;
 	/* It starts while this process gets ready. */
-	int r = storeask_start(hs, &s->ask, e);
+	int r = storeask_start(s->host, &s->ask, e);
 
-	if (r == 0 && (r = only_these(s, alive, report)) < 0)
-		(void)err_errno(e, -r, "the store server cannot close its other descriptors");
-	if (r == 0)
-		r = warm_up(e);
-	if (r == 0)
-		r = confine_close(&walls, e);
-	if (r < 0)
-		return r;
+	(void)control;
+	return r < 0 ? r : warm_up(e);
+}
+
+static int arrive(void *arg, struct err **e)
+{
+	struct storeserve *s = arg;
+
 	s->dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->dir < 0)
 		return err_errno(e, errno, "the store server cannot open " STOREPATH_DIR);
@@ -183,65 +160,20 @@ static int prepare(struct storeserve *s, const struct hoststore *hs, int alive, 
 	return 0;
 }
 
-static void ATTR_NORETURN run(const struct hoststore *hs, int listener, int alive, int report, pid_t parent)
-{
-	struct storeserve *s = xcalloc(1, sizeof(*s));
-	struct err *e = NULL;
-	int r;
-
-	s->listener = listener;
-	s->dir = -1;
-	r = prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? err_errno(&e, errno, "prctl") : prepare(s, hs, alive, report, &e);
-	/* It may have gone while the death signal was cleared by the change of user. */
-	if (r == 0 && getppid() != parent)
-		r = err_set(&e, ESRCH, "the store server's supervisor is gone");
-	if (r < 0)
-		childreport_fail(report, e);
-	childreport_pid(report, getpid());
-	(void)close(report);
-	serve(s);
-	_exit(0);
-}
-
-static void end(pid_t pid)
-{
-	(void)kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-}
-
 int storeserve_start(const struct hoststore *hs, int listener, pid_t *ret_pid, int *ret_alive, struct err **e)
 {
-	pid_t parent = getpid();
-	pid_t told = 0;
-	int alive[2];
-	int report[2];
-	pid_t pid;
-	int r;
+	const struct confined what = {.name = "igloo-store",
+				      .what = "the store server",
+				      .fds = &listener,
+				      .nfds = 1,
+				      .prepare = prepare,
+				      .walls = &storeserve_walls,
+				      .arrive = arrive,
+				      .serve = serve};
+	_cleanup_free_ struct storeserve *s = xcalloc(1, sizeof(*s));
 
-	if (pipe2(alive, O_CLOEXEC) < 0)
-		return err_errno(e, errno, "cannot make a pipe");
-	if (pipe2(report, O_CLOEXEC) < 0) {
-		(void)close(alive[0]);
-		(void)close(alive[1]);
-		return err_errno(e, errno, "cannot make a pipe");
-	}
-	pid = fork();
-	if (pid == 0)
-		run(hs, listener, alive[1], report[1], parent);
-	(void)close(alive[1]);
-	(void)close(report[1]);
-	r = pid < 0 ? err_errno(e, errno, "cannot start the store server") : childreport_wait(report[0], &told, e);
-	if (r == 0 && told != pid)
-		r = err_set(e, EPIPE, "the store server ended before it served");
-	(void)close(report[0]);
-	if (r < 0) {
-		if (pid > 0)
-			end(pid);
-		(void)close(alive[0]);
-		return r;
-	}
-	*ret_pid = pid;
-	*ret_alive = alive[0];
-	return 0;
+	s->host = hs;
+	s->listener = listener;
+	s->dir = -1;
+	return confined_start(&what, s, ret_pid, ret_alive, e);
 }

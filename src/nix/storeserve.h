@@ -17,8 +17,8 @@
 
 #include <sys/types.h>
 
-/* Serves `listener`, a listening TCP socket, non-blocking, which stays the caller's. *ret_alive: a pipe that ends when
- * the server has; then the caller waits for *ret_pid, and listens itself again. */
+/* Serves `listener`, a listening TCP socket, non-blocking, which stays the caller's. *ret_alive: a socket that ends
+ * when the server has; then the caller waits for *ret_pid, and listens itself again. */
 int storeserve_start(const struct hoststore *hs, int listener, pid_t *ret_pid, int *ret_alive, struct err **e);
 
 #endif

@@ -8,6 +8,7 @@
 #include "nix/storeask.h"
 #include "nix/storeindex.h"
 #include "nix/storerequest.h"
+#include "sys/confine.h"
 
 #include <stdint.h>
 
@@ -17,6 +18,7 @@ enum {
 };
 
 struct storeserve {
+	const struct hoststore *host;
 	int listener;
 	int dir;              /* /nix/store */
 	struct storeask *ask; /* NULL: it failed once; nothing is found any more */
@@ -24,6 +26,9 @@ struct storeserve {
 	struct storeconn *conns[STORESERVE_CONNECTIONS];
 	size_t n;
 };
+
+/* storeserve.c: what the process is shut in by. Its root is /nix/store. */
+extern const struct confine storeserve_walls;
 
 /* An answer, whole but for the bytes of a NAR. */
 struct storereply {

@@ -1,6 +1,7 @@
 #include "sys/confine.h"
 
 #include "sys/fd.h"
+#include "sys/file.h"
 #include "sys/mnt.h"
 #include "sys/ns.h"
 
@@ -13,6 +14,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -21,39 +23,12 @@
 
 enum {
 	NOBODY = 65534, /* the kernel's overflow uid */
-	SPACES = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET,
+	ETC_MAX = 4 << 20,
+	SPACES = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP,
 };
 
-static int compare_int(const void *a, const void *b)
-{
-	int x = *(const int *)a;
-	int y = *(const int *)b;
-
-	return (x > y) - (x < y);
-}
-
-int confine_keep_only(int *fds, size_t n)
-{
-	int from = 3;
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (null < 0)
-		return -errno;
-	for (int i = 0; i < 3; i++)
-		if (null != i && dup2(null, i) < 0)
-			return -errno;
-	qsort(fds, n, sizeof(*fds), compare_int);
-	for (size_t i = 0; i < n; i++) {
-		if (fds[i] < from)
-			continue;
-		if (fds[i] > from && syscall(SYS_close_range, (unsigned)from, (unsigned)fds[i] - 1, 0) < 0)
-			for (int fd = from; fd < fds[i]; fd++)
-				(void)close(fd);
-		from = fds[i] + 1;
-	}
-	fd_close_from(from);
-	return 0;
-}
+/* For look-ups of names; in the order they are read and written again. */
+static const char *const etc_files[] = {"hosts", "resolv.conf", "nsswitch.conf", "host.conf"};
 
 static int write_proc(const char *path, const char *text)
 {
@@ -65,14 +40,15 @@ static int write_proc(const char *path, const char *text)
 /* With privilege no user namespace is needed: one thing less of the kernel's to use. */
 static int new_spaces(const struct confine *c, struct err **e)
 {
+	const int spaces = SPACES | (c->network ? 0 : CLONE_NEWNET);
 	char map[64];
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 	int r;
 
-	if (unshare(SPACES) == 0)
+	if (unshare(spaces) == 0)
 		return 0;
-	if (unshare(SPACES | CLONE_NEWUSER) < 0) {
+	if (unshare(spaces | CLONE_NEWUSER) < 0) {
 		(void)err_errno(e, errno, "%s cannot get namespaces to shut itself in", c->who);
 		return err_hint(e, "`igloo doctor` says what this machine allows and how to enable the rest");
 	}
@@ -86,19 +62,97 @@ static int new_spaces(const struct confine *c, struct err **e)
 	return r < 0 ? err_errno(e, -r, "%s cannot map its user", c->who) : 0;
 }
 
+/* The files themselves, where systemd and NixOS make links of them. */
+static void read_etc(struct str texts[static ARRAY_SIZE(etc_files)])
+{
+	for (size_t i = 0; i < ARRAY_SIZE(etc_files); i++) {
+		char path[64];
+		_cleanup_close_ int fd = -1;
+
+		(void)snprintf(path, sizeof(path), "/etc/%s", etc_files[i]);
+		fd = file_open_user(path, O_RDONLY);
+		if (fd < 0 || fd_read_all(fd, ETC_MAX, &texts[i], NULL) < 0)
+			str_clear(&texts[i]);
+	}
+}
+
+static int write_etc(int root, const struct str *texts)
+{
+	_cleanup_close_ int etc = -1;
+
+	if (mkdirat(root, "etc", 0755) < 0)
+		return -errno;
+	etc = openat(root, "etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (etc < 0)
+		return -errno;
+	for (size_t i = 0; i < ARRAY_SIZE(etc_files); i++) {
+		_cleanup_close_ int fd = -1;
+		int r;
+
+		if (texts[i].len == 0)
+			continue;
+		fd = openat(etc, etc_files[i], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+		r = fd < 0 ? -errno : fd_write_all(fd, texts[i].p, texts[i].len);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Any folder that is surely there takes the new root for a moment. */
+static int empty_root(const struct confine *c, const struct str *texts)
+{
+	const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	_cleanup_close_ int at = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int root = -1;
+	int r = at < 0 ? -errno : mnt_new("tmpfs", at, flags, "mode=0755,size=20m,nr_inodes=16");
+
+	if (r < 0)
+		return r;
+	root = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return -errno;
+	r = c->network ? write_etc(root, texts) : 0;
+	if (r == 0)
+		r = mnt_pivot(root);
+	if (r == 0 && mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, NULL) < 0)
+		r = -errno;
+	return r;
+}
+
 /* The folder covers itself for a moment, so that no other one is needed; nor /proc, by which old kernels mount. */
-static int change_root(const char *path)
+static int folder_root(const char *path)
 {
 	_cleanup_close_ int at = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_close_ int root = -1;
-	int r = at < 0 ? -errno : mnt_private();
+	int r = at < 0 ? -errno : mnt_bind(AT_FDCWD, path, at, MNT_RDONLY | MNT_NOEXEC | MNT_RECURSIVE);
 
-	if (r == 0)
-		r = mnt_bind(AT_FDCWD, path, at, MNT_RDONLY | MNT_NOEXEC | MNT_RECURSIVE);
 	if (r < 0)
 		return r;
 	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return root < 0 ? -errno : mnt_pivot(root);
+}
+
+/* With namespaces for it, and what the old root has that the new one needs. */
+static int move(const struct confine *c, struct err **e)
+{
+	struct str texts[ARRAY_SIZE(etc_files)] = {{0}};
+	int r;
+
+	if (!c->root && c->network)
+		read_etc(texts);
+	r = new_spaces(c, e);
+	if (r == 0) {
+		r = mnt_private();
+		if (r == 0)
+			r = c->root ? folder_root(c->root) : empty_root(c, texts);
+		if (r < 0)
+			(void)err_errno(e, -r, "%s cannot make %s its root", c->who,
+					c->root ? c->root : "an empty folder");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(etc_files); i++)
+		str_release(&texts[i]);
+	return r;
 }
 
 /* Data as RLIMIT_DATA counts it, in bytes: the sixth number of /proc/self/statm is in pages (proc(5)). */
@@ -119,6 +173,7 @@ static int data_now(size_t *ret)
 	return 0;
 }
 
+/* `memory` is in bytes; 0: no limit. */
 static int limit(size_t memory)
 {
 	static const struct rlimit none = {0, 0};
@@ -126,7 +181,7 @@ static int limit(size_t memory)
 
 	if (setrlimit(RLIMIT_NPROC, &none) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
 	    setrlimit(RLIMIT_FSIZE, &none) < 0 || setrlimit(RLIMIT_MEMLOCK, &none) < 0 ||
-	    setrlimit(RLIMIT_DATA, &data) < 0)
+	    (memory > 0 && setrlimit(RLIMIT_DATA, &data) < 0))
 		return -errno;
 	return 0;
 }
@@ -168,18 +223,16 @@ static int load_filter(const struct confine *c)
 int confine_close(const struct confine *c, struct err **e)
 {
 	size_t data = 0;
-	int r = data_now(&data);
+	int r = c->memory > 0 ? data_now(&data) : 0;
 
 	if (r < 0)
 		return err_errno(e, -r, "%s cannot tell its size", c->who);
-	(void)umask(077);
-	r = new_spaces(c, e);
+	(void)umask(022);
+	r = move(c, e);
 	if (r < 0)
 		return r;
-	r = change_root(c->root);
-	if (r < 0)
-		return err_errno(e, -r, "%s cannot make %s its root", c->who, c->root);
-	r = limit(data + c->memory);
+	(void)umask(077);
+	r = limit(c->memory > 0 ? data + c->memory : 0);
 	if (r == 0)
 		r = drop_user();
 	if (r == 0)

@@ -90,7 +90,8 @@ def clang_tidy(report):
     if not shutil.which("clang-tidy") or not shutil.which("clang"):
         return report.skip("tidy", "clang-tidy")
     folder = setup("asan", "clang", ASAN)
-    run(["ninja", "-C", folder, "src/seccomp/filter_program.h", "src/seccomp/net_seal_program.h"])
+    programs = ["filter", "nix_store", "net_agent", "net_broker", "net_engine"]
+    run(["ninja", "-C", folder] + [f"src/seccomp/{name}_program.h" for name in programs])
     stamps = os.path.join(CHECK, "tidy")
     os.makedirs(stamps, exist_ok=True)
     version = run(["clang-tidy", "--version"])[1]

@@ -1,7 +1,7 @@
 /* The engine under load: floods, resets half-way, slow readers, large transfers, garbage, and a policy that changes all
  * the time; then it must still work, hold nothing, and end.
  *
- * In a build with sanitizers meson.build puts __wrap_seal_close() and __wrap_engine_serve() in the place of the real
+ * In a build with sanitizers meson.build puts __wrap_confine_close() and __wrap_engine_serve() in the place of the real
  * ones, in this program alone: what is shut in can neither write a report nor look for leaks. Other builds load the
  * real one. */
 #include "loadserver.h"
@@ -30,15 +30,15 @@ static uint64_t *begun; /* connections, of all clients; which share it */
 #include <sanitizer/lsan_interface.h>
 
 struct engine;
+struct confine;
 void __real_engine_serve(struct engine *g);
 void __wrap_engine_serve(struct engine *g);
-int __wrap_seal_close(struct err **e);
+int __wrap_confine_close(const struct confine *c, struct err **e);
 
-int __wrap_seal_close(struct err **e)
+int __wrap_confine_close(const struct confine *c ATTR_UNUSED, struct err **e ATTR_UNUSED)
 {
 	char path[sizeof(reports) + 16];
 
-	(void)e;
 	(void)snprintf(path, sizeof(path), "%s/report", reports);
 	__sanitizer_set_report_path(path);
 	return 0;

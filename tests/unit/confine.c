@@ -1,7 +1,11 @@
-/* What a process can still do after seal_close(): nearly nothing. The calls have arguments with which they would fail
+/* What a process can still do that shut itself in: nearly nothing. The calls have arguments with which they would fail
  * in another way, or succeed, where nobody refused them. */
-#include "net/seal.h"
+#include "sys/confine.h"
 
+#include "net/agentproxy.h"
+#include "net/broker_impl.h"
+#include "net/engine_impl.h"
+#include "nix/storeserve_impl.h"
 #include "sys/fd.h"
 #include "test.h"
 
@@ -29,8 +33,8 @@ static void leave(int code)
 	(void)syscall(SYS_exit_group, code);
 }
 
-/* Runs in a sealed child; its words come to `text`. -1 when it could not be sealed. Meanwhile `look` sees it. */
-static int sealed_by(int (*seal)(struct err **e), void (*run)(void), void (*look)(pid_t))
+/* Runs in a child that is shut in; its words come to `text`. -1 when it could not be. Meanwhile `look` sees it. */
+static int confined_by(const struct confine *walls, void (*run)(void), void (*look)(pid_t))
 {
 	int said[2];
 	int go[2];
@@ -50,7 +54,7 @@ static int sealed_by(int (*seal)(struct err **e), void (*run)(void), void (*look
 		for (int fd = 3; fd < 256; fd++)
 			if (fd != go[0])
 				(void)close(fd);
-		if (seal(&e) < 0) {
+		if (confine_close(walls, &e) < 0) {
 			(void)!write(STDOUT_FILENO, err_message(e), strlen(err_message(e)));
 			leave(77);
 		}
@@ -75,15 +79,10 @@ static int sealed_by(int (*seal)(struct err **e), void (*run)(void), void (*look
 		(void)close(go[1]);
 	CHECK(waitpid(pid, &status, 0) == pid);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
-		printf("# cannot be sealed here: %s\n", text);
+		printf("# cannot be shut in here: %s\n", text);
 		return -1;
 	}
 	return WIFEXITED(status) ? 0 : WTERMSIG(status);
-}
-
-static int sealed(void (*run)(void), void (*look)(pid_t))
-{
-	return sealed_by(seal_close, run, look);
 }
 
 /* In the child: one line, what failed to fail. Without stdio, which asks the kernel for more. */
@@ -302,9 +301,27 @@ static void new_things(void)
 	want("splice", syscall(SYS_splice, 0, NULL, 1, NULL, 1, 0), EPERM);
 }
 
-static void nothing_said_by(int (*seal)(struct err **e), void (*run)(void))
+/* Its root is /nix/store: there may be none here, then it cannot be shut in. */
+static void store_files(void)
 {
-	int r = sealed_by(seal, run, NULL);
+	want("/proc", syscall(SYS_openat, AT_FDCWD, "/proc", O_RDONLY), ENOENT);
+	want("/etc", syscall(SYS_openat, AT_FDCWD, "/etc", O_RDONLY), ENOENT);
+	want("../var", syscall(SYS_openat, AT_FDCWD, "../../../nix/var", O_RDONLY), ENOENT);
+	want("write", syscall(SYS_openat, AT_FDCWD, "/x", O_WRONLY), EPERM);
+	want("create", syscall(SYS_openat, AT_FDCWD, "/x", O_RDONLY | O_CREAT, 0600), EPERM);
+	want("tmpfile", syscall(SYS_openat, AT_FDCWD, "/", O_RDWR | O_TMPFILE, 0600), EPERM);
+	want("O_PATH", syscall(SYS_openat, AT_FDCWD, "/", O_PATH), EPERM);
+	want("a socket", syscall(SYS_socket, AF_INET, SOCK_STREAM, 0), EPERM);
+	want("a local socket", syscall(SYS_socket, AF_UNIX, SOCK_STREAM, 0), EPERM);
+	REFUSED(unlinkat, AT_FDCWD, "/x", 0);
+	REFUSED(renameat2, AT_FDCWD, "/x", AT_FDCWD, "/y", 0);
+	REFUSED(fchmodat, AT_FDCWD, "/", 0777);
+	REFUSED(memfd_create, "x", 0);
+}
+
+static void nothing_said(const struct confine *walls, void (*run)(void))
+{
+	int r = confined_by(walls, run, NULL);
 
 	if (r < 0)
 		return;
@@ -313,36 +330,37 @@ static void nothing_said_by(int (*seal)(struct err **e), void (*run)(void))
 	CHECK(r == 0 && strcmp(text, "\n") == 0);
 }
 
-static void nothing_said(void (*run)(void))
-{
-	nothing_said_by(seal_close, run);
-}
-
-TEST(broker)
-{
-	nothing_said_by(seal_close_broker, processes);
-	nothing_said_by(seal_close_broker, kernel);
-	nothing_said_by(seal_close_broker, new_things);
-}
-
 TEST(no_files)
 {
-	nothing_said(files);
+	nothing_said(&engine_walls, files);
 }
 
 TEST(no_processes)
 {
-	nothing_said(processes);
+	nothing_said(&engine_walls, processes);
+	nothing_said(&broker_walls, processes);
+	nothing_said(&agentproxy_walls, processes);
+	nothing_said(&storeserve_walls, processes);
 }
 
 TEST(nothing_else_of_the_kernel)
 {
-	nothing_said(kernel);
+	nothing_said(&engine_walls, kernel);
+	nothing_said(&broker_walls, kernel);
+	nothing_said(&agentproxy_walls, kernel);
+	nothing_said(&storeserve_walls, kernel);
 }
 
 TEST(only_its_sockets)
 {
-	nothing_said(sockets);
+	nothing_said(&engine_walls, sockets);
+	nothing_said(&broker_walls, new_things);
+	nothing_said(&agentproxy_walls, new_things);
+}
+
+TEST(only_the_store)
+{
+	nothing_said(&storeserve_walls, store_files);
 }
 
 static void nothing(void)
@@ -375,7 +393,10 @@ static void has_no_power(pid_t pid)
 
 TEST(no_power)
 {
-	CHECK(sealed(nothing, has_no_power) <= 0);
+	const struct confine *const all[] = {&engine_walls, &broker_walls, &agentproxy_walls, &storeserve_walls};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		CHECK(confined_by(all[i], nothing, has_no_power) <= 0);
 }
 
 #ifdef __x86_64__
@@ -398,10 +419,10 @@ static void other_entry(void)
 
 TEST(no_other_way_in)
 {
-	int r = sealed(other_numbers, NULL);
+	int r = confined_by(&engine_walls, other_numbers, NULL);
 
 	CHECK(r == SIGSYS || r < 0 || strcmp(text, "\n") == 0);
-	r = sealed(other_entry, NULL);
+	r = confined_by(&engine_walls, other_entry, NULL);
 	/* SIGSEGV where the kernel has no such entry. */
 	CHECK(r == SIGSYS || r == SIGSEGV || r < 0 || strcmp(text, "\n") == 0);
 }

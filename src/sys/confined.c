@@ -1,4 +1,4 @@
-#include "net/confined.h"
+#include "sys/confined.h"
 
 #include "sys/childreport.h"
 #include "sys/fd.h"
@@ -48,7 +48,7 @@ static int keep_only(int *fds, size_t n)
 
 static int become(const struct confined *what, int control, int report, pid_t parent, struct err **e)
 {
-	int fds[CONFINED_FDS_MAX + 2] = {control, report};
+	_cleanup_free_ int *fds = xcalloc(what->nfds + 2, sizeof(*fds));
 	struct rlimit limit;
 	sigset_t none;
 	int r;
@@ -64,8 +64,10 @@ static int become(const struct confined *what, int control, int report, pid_t pa
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		return err_set(e, ESRCH, "%s: the supervisor is gone", what->what);
-	if (what->nfds > 0)
-		memcpy(fds + 2, what->fds, what->nfds * sizeof(*fds));
+	fds[0] = control;
+	fds[1] = report;
+	for (size_t i = 0; i < what->nfds; i++)
+		fds[i + 2] = what->fds[i];
 	r = keep_only(fds, what->nfds + 2);
 	if (r < 0)
 		return err_errno(e, -r, "%s: cannot close other descriptors", what->what);
@@ -82,16 +84,18 @@ static void run(const struct confined *what, void *arg, int control, int report,
 	struct err *e = NULL;
 	int r = become(what, control, report, parent, &e);
 
-	if (r == 0)
+	if (r == 0 && what->prepare)
 		r = what->prepare(arg, control, &e);
 	/* The supervisor's: its caller's variables. */
 	for (char **v = environ; v && *v; v++)
 		explicit_bzero(*v, strlen(*v));
 	if (r == 0)
-		r = what->seal(&e);
+		r = confine_close(what->walls, &e);
 	/* It may have gone while the death signal was cleared by the change of user. */
 	if (r == 0 && getppid() != parent)
 		r = err_set(&e, ESRCH, "%s: the supervisor is gone", what->what);
+	if (r == 0 && what->arrive)
+		r = what->arrive(arg, &e);
 	if (r < 0)
 		childreport_fail(report, e);
 	childreport_pid(report, getpid());
@@ -107,11 +111,8 @@ static int started(const struct confined *what, pid_t pid, int report, struct er
 
 	if (r == 0 && told != pid)
 		r = err_set(e, EPIPE, "%s: the process for it ended before it served", what->what);
-	if (r < 0) {
-		(void)kill(pid, SIGKILL);
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	if (r < 0)
+		(void)confined_end(pid);
 	return r;
 }
 
@@ -125,8 +126,6 @@ int confined_start(const struct confined *what, void *arg, pid_t *ret_pid, int *
 	pid_t pid;
 	int r;
 
-	if (what->nfds > CONFINED_FDS_MAX)
-		return err_set(e, EINVAL, "%s: too many descriptors", what->what);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return err_errno(e, errno, "%s: cannot make a socket", what->what);
 	ours = pair[0];
@@ -149,4 +148,16 @@ int confined_start(const struct confined *what, void *arg, pid_t *ret_pid, int *
 	*ret_pid = pid;
 	*ret_control = take_fd(&ours);
 	return 0;
+}
+
+int confined_end(pid_t pid)
+{
+	int status = 0;
+
+	if (pid <= 0)
+		return 0;
+	(void)kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
 }
