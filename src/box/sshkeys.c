@@ -1,5 +1,6 @@
 #include "box/sshkeys.h"
 
+#include "fmt/base64.h"
 #include "fmt/digest.h"
 #include "sys/aside.h"
 #include "sys/fd.h"
@@ -82,24 +83,6 @@ static int ask_list(int fd, struct str *answer)
 
 /* --- fingerprints ------------------------------------------------------------------------------------------------- */
 
-/* RFC 4648, 4, without padding. */
-static void add_base64(struct str *to, const uint8_t *p, size_t n)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-	for (size_t i = 0; i < n; i += 3) {
-		uint32_t v = (uint32_t)p[i] << 16 | (i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0) |
-			     (i + 2 < n ? p[i + 2] : 0);
-
-		str_addc(to, digits[v >> 18]);
-		str_addc(to, digits[v >> 12 & 63]);
-		if (i + 1 < n)
-			str_addc(to, digits[v >> 6 & 63]);
-		if (i + 2 < n)
-			str_addc(to, digits[v & 63]);
-	}
-}
-
 static int hash_all(void *arg, struct str *answer, struct err **e)
 {
 	const struct sshkeys *keys = arg;
@@ -125,8 +108,8 @@ static int fingerprint_all(struct sshkeys *keys, struct err **e)
 		_cleanup_str_ struct str text = STR_INIT;
 
 		str_adds(&text, "SHA256:");
-		add_base64(&text, (const uint8_t *)digests.p + i * DIGEST_SHA256_BYTES, DIGEST_SHA256_BYTES);
-		keys->v[i].fingerprint = str_take(&text);
+		base64_encode(digests.p + i * DIGEST_SHA256_BYTES, DIGEST_SHA256_BYTES, &text);
+		keys->v[i].fingerprint = xstrndup(str_text(&text), strcspn(str_text(&text), "="));
 	}
 	return r;
 }
@@ -249,38 +232,6 @@ int sshkeys_add(struct sshkeys *to, const struct sshkeys *from, size_t at, struc
 	return 0;
 }
 
-static int base64_digit(char c)
-{
-	return c >= 'A' && c <= 'Z'   ? c - 'A'
-	       : c >= 'a' && c <= 'z' ? c - 'a' + 26
-	       : c >= '0' && c <= '9' ? c - '0' + 52
-	       : c == '+'             ? 62
-	       : c == '/'             ? 63
-				      : -1;
-}
-
-/* Up to the padding, or the end. */
-static bool from_base64(const char *text, size_t n, struct str *to)
-{
-	uint32_t v = 0;
-	int bits = 0;
-
-	for (size_t i = 0; i < n && text[i] != '='; i++) {
-		int d = base64_digit(text[i]);
-
-		if (d < 0)
-			return false;
-		v = v << 6 | (uint32_t)d;
-		bits += 6;
-		if (bits < 8)
-			continue;
-		bits -= 8;
-		str_addc(to, (char)(v >> bits));
-		v &= (1U << bits) - 1;
-	}
-	return to->len > 0;
-}
-
 /* The first key of a file as ssh-keygen(1) writes it: "type base64 comment". */
 static bool parse_public_key(char *text, struct str *to)
 {
@@ -298,7 +249,7 @@ static bool parse_public_key(char *text, struct str *to)
 		type = strcspn(line, " \t");
 		line += type + strspn(line + type, " \t");
 		n = strcspn(line, " \t\r");
-		return from_base64(line, n, &key) && agentmsg_plain_key((const uint8_t *)key.p, key.len, to);
+		return base64_decode(line, n, &key) && agentmsg_plain_key((const uint8_t *)key.p, key.len, to);
 	}
 	return false;
 }

@@ -1,65 +1,25 @@
 /* The gateway engine between two network namespaces: sockets of the one, served from the other, whose servers echo. */
-#include "net/engine.h"
+#include "enginenet.h"
 
 #include "net/handoff.h"
-#include "sys/fd.h"
 #include "test.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
-#include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { BASE = 0x7f120000, DNS_PORT = 53 };
-
-static int gateway_ns = -1;
-static int host_ns = -1;
 static pid_t engine = -1;
 static int control = -1;
 static int broker = -1; /* our end: this test is the broker */
-
-static int write_file(const char *path, const char *text)
-{
-	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-
-	return fd < 0 ? -errno : fd_write_all(fd, text, strlen(text));
-}
-
-static int lo_up(void)
-{
-	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq r = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-
-	return ioctl(fd, SIOCSIFFLAGS, &r);
-}
-
-static struct sockaddr_in at(uint32_t address, uint16_t port)
-{
-	return (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(address)};
-}
-
-static int bound(int type, uint32_t address, uint16_t port)
-{
-	struct sockaddr_in a = at(address, port);
-	int on = 1;
-	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
-
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || (type == SOCK_STREAM && listen(fd, 4096) < 0))
-		return -1;
-	return fd;
-}
 
 /* One process for each connection: sends back what comes until its end. */
 static void echo_server(uint32_t address, uint16_t port)
@@ -88,28 +48,10 @@ static void echo_server(uint32_t address, uint16_t port)
 
 static int set_up(void)
 {
-	char map[64];
-	uid_t uid = getuid();
-	gid_t gid = getgid();
+	int r = enginenet_set_up("127.0.0.9 good.test other.test held.test\n127.0.0.10 loop.test\n");
 
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) < 0)
-		return -errno;
-	(void)write_file("/proc/self/setgroups", "deny");
-	(void)snprintf(map, sizeof(map), "0 %u 1", uid);
-	(void)write_file("/proc/self/uid_map", map);
-	(void)snprintf(map, sizeof(map), "0 %u 1", gid);
-	(void)write_file("/proc/self/gid_map", map);
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount("t", "/mnt", "tmpfs", 0, NULL) < 0)
-		return -errno;
-	(void)write_file("/mnt/hosts", "127.0.0.9 good.test other.test held.test\n127.0.0.10 loop.test\n");
-	(void)write_file("/mnt/resolv.conf", "nameserver 127.0.0.99\n");
-	if (mount("/mnt/hosts", "/etc/hosts", NULL, MS_BIND, NULL) < 0 ||
-	    mount("/mnt/resolv.conf", "/etc/resolv.conf", NULL, MS_BIND, NULL) < 0 || lo_up() < 0)
-		return -errno;
-	gateway_ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (unshare(CLONE_NEWNET) < 0 || lo_up() < 0)
-		return -errno;
-	host_ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (r < 0)
+		return r;
 	(void)signal(SIGPIPE, SIG_IGN);
 	echo_server(INADDR_LOOPBACK + 8, 80);
 	echo_server(INADDR_LOOPBACK + 8, 443);
@@ -150,12 +92,7 @@ static int start_engine(void)
 	broker = pair[1];
 	strv_add(&held, "held.test:7000");
 	entries(&policy, NULL);
-	(void)setns(gateway_ns, CLONE_NEWNET);
-	config.sockets.dns_udp = bound(SOCK_DGRAM, INADDR_LOOPBACK, DNS_PORT);
-	config.sockets.dns_tcp = bound(SOCK_STREAM, INADDR_LOOPBACK, DNS_PORT);
-	for (; config.sockets.n_spare < 8; config.sockets.n_spare++)
-		config.sockets.spare[config.sockets.n_spare] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	(void)setns(host_ns, CLONE_NEWNET);
+	config.sockets = enginenet_sockets(8);
 	r = engine_start(&config, &engine, &control, &e);
 	if (r < 0)
 		printf("# %s\n", err_message(e));
@@ -181,23 +118,13 @@ static int dial(uint32_t address, uint16_t port, int type)
 /* The address the engine's DNS gives for a name; 0: none. */
 static uint32_t ask(const char *name)
 {
-	uint8_t q[300] = {0x12, 0x34, 1, 0, 0, 1};
+	uint8_t q[300];
 	uint8_t a[1500];
 	_cleanup_close_ int fd = dial(INADDR_LOOPBACK, DNS_PORT, SOCK_DGRAM);
-	size_t n = 12;
+	size_t n = dns_question(name, q);
 	ssize_t got;
 	uint32_t v;
 
-	for (const char *p = name; *p;) {
-		size_t label = strcspn(p, ".");
-
-		q[n++] = (uint8_t)label;
-		memcpy(q + n, p, label);
-		n += label;
-		p += label + (p[label] == '.');
-	}
-	q[n + 2] = q[n + 4] = 1; /* the root, A, IN */
-	n += 5;
 	if (send(fd, q, n, 0) < 0 || (got = recv(fd, a, sizeof(a), 0)) < 16 || a[7] == 0)
 		return 0;
 	memcpy(&v, a + got - 4, 4);
@@ -232,27 +159,6 @@ static const char *exchange(int fd, const void *bytes, size_t n)
 	}
 	back[have] = '\0';
 	return back;
-}
-
-/* RFC 8446, 4.1.2, with server_name (RFC 6066) and supported_versions only. */
-static size_t client_hello(const char *name, uint8_t *o)
-{
-	size_t l = strlen(name);
-	size_t ext = 9 + l + 7;
-	size_t body = 2 + 32 + 1 + 4 + 2 + 2 + ext;
-	size_t n = 0;
-
-	memset(o, 7, 200);
-	o[n++] = 0x16, o[n++] = 3, o[n++] = 1, o[n++] = 0, o[n++] = (uint8_t)(body + 4);
-	o[n++] = 1, o[n++] = 0, o[n++] = 0, o[n++] = (uint8_t)body, o[n++] = 3, o[n++] = 3;
-	n += 32;
-	o[n++] = 0, o[n++] = 0, o[n++] = 2, o[n++] = 0x13, o[n++] = 1, o[n++] = 1, o[n++] = 0;
-	o[n++] = 0, o[n++] = (uint8_t)ext, o[n++] = 0, o[n++] = 0, o[n++] = 0, o[n++] = (uint8_t)(l + 5);
-	o[n++] = 0, o[n++] = (uint8_t)(l + 3), o[n++] = 0, o[n++] = 0, o[n++] = (uint8_t)l;
-	memcpy(o + n, name, l);
-	n += l;
-	o[n++] = 0, o[n++] = 43, o[n++] = 0, o[n++] = 3, o[n++] = 2, o[n++] = 3, o[n++] = 4;
-	return n;
 }
 
 TEST(starts)
