@@ -1,5 +1,6 @@
 #include "box/nixbox.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "box/capture.h"
 #include "box/nixsettings.h"
@@ -12,14 +13,6 @@
 #include <unistd.h>
 
 enum { OUTPUT_MAX = 64 << 20, QUIET_MS = 1000 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_BOOTTIME, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void on_text(void *arg, enum nixlog_kind kind, const char *name, const char *text)
 {
@@ -39,7 +32,7 @@ void nixbox_init(struct nixbox *n, struct slot *slot, const struct environment_q
 	*n = (struct nixbox){.slot = slot, .query = q, .tools = tools, .doing = "evaluating"};
 	nixsettings_grant(&n->caches);
 	n->log = nixlog_new(&options);
-	n->begun_ms = now_ms();
+	n->begun_ms = clock_ms(CLOCK_BOOTTIME);
 }
 
 static void clear_line(struct nixbox *n)
@@ -61,7 +54,7 @@ void nixbox_release(struct nixbox *n)
 static void show_progress(struct nixbox *n)
 {
 	_cleanup_str_ struct str line = STR_INIT;
-	int64_t ms = now_ms() - n->begun_ms;
+	int64_t ms = clock_ms(CLOCK_BOOTTIME) - n->begun_ms;
 
 	if (log_level() != LOG_NORMAL || ms < QUIET_MS || !isatty(STDERR_FILENO))
 		return;

@@ -1,5 +1,6 @@
 #include "box/sshkeys.h"
 
+#include "base/clock.h"
 #include "fmt/base64.h"
 #include "fmt/digest.h"
 #include "sys/aside.h"
@@ -32,18 +33,10 @@ int sshkeys_connect(const char *path)
 	return connect(fd, (const struct sockaddr *)&at, sizeof(at)) < 0 ? -errno : take_fd(&fd);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static int wait_for(int fd, short events, int64_t until)
 {
 	struct pollfd p = {.fd = fd, .events = events};
-	int64_t left = until - now_ms();
+	int64_t left = until - clock_ms(CLOCK_MONOTONIC);
 	int n = left > 0 ? poll(&p, 1, (int)left) : 0;
 
 	return n > 0 || (n < 0 && errno == EINTR) ? 0 : n < 0 ? -errno : -ETIMEDOUT;
@@ -52,7 +45,7 @@ static int wait_for(int fd, short events, int64_t until)
 /* One question and its answer, without its length. */
 static int ask_list(int fd, struct str *answer)
 {
-	const int64_t until = now_ms() + ANSWER_MS;
+	const int64_t until = clock_ms(CLOCK_MONOTONIC) + ANSWER_MS;
 	_cleanup_str_ struct str question = STR_INIT;
 	ssize_t whole = 0;
 	int r;

@@ -10,6 +10,7 @@
  * box has ended. */
 #include "box/supervise.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "box/output.h"
 #include "box/protect.h"
@@ -245,17 +246,9 @@ static int on_guest(struct sup *s, struct err **e)
 
 /* --- what is protected in the workspace ------------------------------------------------------------------------- */
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_BOOTTIME, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static int watch_timeout(const struct sup *s)
 {
-	int64_t left = s->watch_at_ms - now_ms();
+	int64_t left = s->watch_at_ms - clock_ms(CLOCK_BOOTTIME);
 
 	return s->watch_at_ms == 0 ? -1 : left > 0 ? (int)left : 0;
 }
@@ -275,7 +268,7 @@ static void repin(struct sup *s)
 
 static void watch_begin(struct sup *s)
 {
-	if (s->watch_at_ms == 0 || now_ms() < s->watch_at_ms)
+	if (s->watch_at_ms == 0 || clock_ms(CLOCK_BOOTTIME) < s->watch_at_ms)
 		return;
 	s->watch_at_ms = 0;
 	s->watch = protect_watch(s->box->protect);
@@ -385,7 +378,7 @@ int supervise_run(struct box *box, struct exec *main, const int *fds, void (*on_
 	s.foreground = main->flags & EXEC_FOREGROUND;
 	s.main_pty = main->flags & EXEC_PTY;
 	s.watch = -1;
-	s.watch_at_ms = box->protect ? now_ms() + PROTECT_WATCH_AFTER_MS : 0;
+	s.watch_at_ms = box->protect ? clock_ms(CLOCK_BOOTTIME) + PROTECT_WATCH_AFTER_MS : 0;
 	s.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	s.timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	s.guest = xcalloc(1, sizeof(*s.guest));

@@ -25,6 +25,7 @@
  * (getppid() is 0 in a new PID namespace anyway): the socket then is at its end. */
 #include "guest/guest.h"
 
+#include "base/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -105,10 +106,7 @@ static void ATTR_NORETURN protocol_error(struct guest *g)
 
 int64_t guest_now_ms(void)
 {
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return clock_ms(CLOCK_MONOTONIC);
 }
 
 static void on_shutdown(struct guest *g, uint32_t grace_ms)

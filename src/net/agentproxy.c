@@ -1,5 +1,6 @@
 #include "net/agentproxy.h"
 
+#include "base/clock.h"
 #include "net_agent_program.h" /* made by seccomp/filter_gen.c: agent_program[] */
 #include "sys/confined.h"
 #include "sys/fd.h"
@@ -190,22 +191,14 @@ static void end(struct proxy *p, size_t at)
 
 /* --- all of them -------------------------------------------------------------------------------------------------- */
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* The first at once, then as often as is of use: each makes the supervisor write a file. */
 static void tell(struct proxy *p, bool now)
 {
-	if (!p->untold || (!now && now_ms() - p->told_at < REPORT_MS))
+	if (!p->untold || (!now && clock_ms(CLOCK_MONOTONIC) - p->told_at < REPORT_MS))
 		return;
 	if (send(p->control, &p->totals, sizeof(p->totals), MSG_NOSIGNAL) == (ssize_t)sizeof(p->totals))
 		p->untold = false;
-	p->told_at = now_ms();
+	p->told_at = clock_ms(CLOCK_MONOTONIC);
 }
 
 /* False at the end of the supervisor, or of the box. */
@@ -288,7 +281,7 @@ static int prepare(void *arg, int control, struct err **e)
 
 	(void)e;
 	p->control = control;
-	p->told_at = now_ms() - REPORT_MS;
+	p->told_at = clock_ms(CLOCK_MONOTONIC) - REPORT_MS;
 	return 0;
 }
 

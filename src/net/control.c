@@ -1,4 +1,5 @@
 /* The messages on the control socket, both ends of it. */
+#include "base/clock.h"
 #include "net/engine_impl.h"
 #include "net/relay.h"
 #include "sys/fd.h"
@@ -152,18 +153,13 @@ int engine_forward(int control, int host_fd, int box_fd)
 void engine_finish(int control, int timeout_ms)
 {
 	struct pollfd p = {.fd = control, .events = 0};
-	struct timespec now;
-	int64_t end;
+	int64_t end = clock_ms(CLOCK_MONOTONIC) + timeout_ms;
 	int64_t left = timeout_ms;
 
 	if (fd_send(control, (const uint8_t[]){MESSAGE_FINISH}, 1, NULL, 0) < 0)
 		return;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	end = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + timeout_ms;
-	while (left > 0 && poll(&p, 1, (int)left) <= 0) {
-		(void)clock_gettime(CLOCK_MONOTONIC, &now);
-		left = end - ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
-	}
+	while (left > 0 && poll(&p, 1, (int)left) <= 0)
+		left = end - clock_ms(CLOCK_MONOTONIC);
 }
 
 static int apply(struct engine *g, struct err **e)

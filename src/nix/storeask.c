@@ -1,4 +1,5 @@
 #include "nix/storeask.h"
+#include "base/clock.h"
 #include "nix/base32.h"
 #include "nix/hoststore.h"
 #include "sys/fd.h"
@@ -36,14 +37,6 @@ struct storeask {
 	size_t n;
 	uint8_t bytes[BUFFER];
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 void storeinfo_release(struct storeinfo *info)
 {
@@ -123,7 +116,7 @@ static int wait_for(struct storeask *a, short events, struct err **e)
 	int r;
 
 	do {
-		left = a->until_ms - now_ms();
+		left = a->until_ms - clock_ms(CLOCK_MONOTONIC);
 		r = left > 0 ? poll(&fd, 1, (int)left) : 0;
 	} while (r < 0 && errno == EINTR);
 	if (r < 0)
@@ -356,7 +349,7 @@ int storeask_first(struct storeask *a, const struct strv *paths, struct storeinf
 	for (size_t i = 0; i < paths->n; i++)
 		if (!storepath_ok(paths->v[i]))
 			return err_set(e, EINVAL, "not a store path");
-	a->until_ms = now_ms() + WAIT_MS;
+	a->until_ms = clock_ms(CLOCK_MONOTONIC) + WAIT_MS;
 	if (!a->greeted)
 		r = greet(a, e);
 	put_number(&out, QUERY_PATH_INFOS);

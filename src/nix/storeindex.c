@@ -1,4 +1,5 @@
 #include "nix/storeindex.h"
+#include "base/clock.h"
 #include "nix/storepath.h"
 
 #include <dirent.h>
@@ -22,14 +23,6 @@ struct storeindex {
 	bool fresh;            /* it had changed just then: more may have changed at the same time */
 	int64_t read_again_ms; /* not before */
 };
-
-static int64_t clock_ms(clockid_t clock)
-{
-	struct timespec t;
-
-	(void)clock_gettime(clock, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 struct storeindex *storeindex_new(int dir)
 {

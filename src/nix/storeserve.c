@@ -1,5 +1,6 @@
 #include "nix/storeserve.h"
 
+#include "base/clock.h"
 #include "nix/storeserve_impl.h"
 #include "nix_store_program.h" /* made by seccomp/filter_gen.c: store_program[] */
 #include "sys/confined.h"
@@ -15,14 +16,6 @@ enum {
 	IDLE_MS = 1000,     /* without a request, while others wait */
 	MEMORY = 512 << 20, /* of names, for the most part: see storeindex.h */
 };
-
-static int64_t clock_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* --- the loop ---------------------------------------------------------------------------------------------------- */
 
@@ -96,14 +89,14 @@ static void serve(void *arg)
 {
 	struct storeserve *s = arg;
 	struct pollfd fds[1 + STORESERVE_CONNECTIONS];
-	int64_t now = clock_ms();
+	int64_t now = clock_ms(CLOCK_MONOTONIC);
 	int64_t alone = now + ALONE_MS;
 
 	while (s->n > 0 || now < alone) {
 		size_t n = s->n;
 		int r = poll(fds, (nfds_t)n + 1, fill(s, fds, now, alone));
 
-		now = clock_ms();
+		now = clock_ms(CLOCK_MONOTONIC);
 		if (r < 0 && errno != EINTR)
 			return;
 		for (size_t i = n; r >= 0 && i-- > 0;)

@@ -1,6 +1,7 @@
 /* The files and folders of a cgroup file system, as both versions use them. */
 #include "sys/cgroup_impl.h"
 
+#include "base/clock.h"
 #include "sys/fd.h"
 #include "sys/file.h"
 
@@ -23,10 +24,7 @@
 
 int64_t cgroup_now_ms(void)
 {
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return clock_ms(CLOCK_MONOTONIC);
 }
 
 bool cgroup_writable(int dir, const char *file)

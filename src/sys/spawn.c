@@ -1,5 +1,6 @@
 #include "sys/spawn.h"
 
+#include "base/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -16,14 +17,6 @@
 #include <time.h>
 
 enum { CHUNK = 65536, P_OUT = 0, P_ERR, P_EXIT, P_CANCEL, P_COUNT };
-
-static long long now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* A file, not a pipe: nothing to feed while the program runs, and no SIGPIPE when it does not read. */
 static int input_file(const void *bytes, size_t n)
@@ -156,11 +149,11 @@ static int take_rest(struct taking *t)
 
 static int collect(struct taking *t, unsigned time_limit_ms)
 {
-	long long end = time_limit_ms ? now_ms() + time_limit_ms : 0;
+	long long end = time_limit_ms ? clock_ms(CLOCK_MONOTONIC) + time_limit_ms : 0;
 
 	/* Without a pidfd (Linux before 5.3) the end of both pipes is the program's end. */
 	while (t->p[P_EXIT].fd >= 0 || t->p[P_OUT].fd >= 0 || t->p[P_ERR].fd >= 0) {
-		long long left = end ? end - now_ms() : -1;
+		long long left = end ? end - clock_ms(CLOCK_MONOTONIC) : -1;
 		int r;
 
 		if (end && left <= 0)

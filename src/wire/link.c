@@ -1,5 +1,6 @@
 #include "wire/link.h"
 
+#include "base/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -187,17 +188,9 @@ int link_flush(struct link *l)
 	return 0;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 int link_drain(struct link *l, int timeout_ms)
 {
-	int64_t end = now_ms() + timeout_ms;
+	int64_t end = clock_ms(CLOCK_MONOTONIC) + timeout_ms;
 
 	for (;;) {
 		struct pollfd p = {.fd = l->fd, .events = POLLOUT};
@@ -206,7 +199,7 @@ int link_drain(struct link *l, int timeout_ms)
 
 		if (r < 0 || !link_pending(l))
 			return r;
-		left = end - now_ms();
+		left = end - clock_ms(CLOCK_MONOTONIC);
 		if (left <= 0)
 			return -ETIMEDOUT;
 		if (poll(&p, 1, (int)left) < 0 && errno != EINTR)

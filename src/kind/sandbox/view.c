@@ -14,6 +14,7 @@
  * in other pid namespaces and see neither it nor its socket. */
 #include "kind/sandbox/view.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "box/dirs.h"
 #include "box/spec.h"
@@ -113,17 +114,9 @@ static int keeper_get(int sock, struct hostpaths_state *ret_state, struct view *
 
 /* --- the keeper ------------------------------------------------------------------------------------- */
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static void ATTR_NORETURN keeper_serve(int listener, int userns, int mntns, struct hostpaths_state state, int keep_ms)
 {
-	int64_t until = now_ms() + keep_ms;
+	int64_t until = clock_ms(CLOCK_MONOTONIC) + keep_ms;
 
 	for (;;) {
 		struct pollfd poll_listener = {.fd = listener, .events = POLLIN};
@@ -131,7 +124,7 @@ static void ATTR_NORETURN keeper_serve(int listener, int userns, int mntns, stru
 		_cleanup_close_ int sock = -1;
 		const int fds[2] = {userns, mntns};
 		struct timeval limit = {.tv_sec = ANSWER_MS / 1000};
-		int64_t left = until - now_ms();
+		int64_t left = until - clock_ms(CLOCK_MONOTONIC);
 		int r = poll(&poll_listener, 1, left > 0 ? (int)left : 0);
 
 		if (r == 0 || (r < 0 && errno != EINTR))
@@ -146,7 +139,7 @@ static void ATTR_NORETURN keeper_serve(int listener, int userns, int mntns, stru
 		if (request.what == 'Q')
 			_exit(0);
 		/* Who only connects to see whether we live (sweep()) does not use the view. */
-		until = now_ms() + keep_ms;
+		until = clock_ms(CLOCK_MONOTONIC) + keep_ms;
 		if (request.what == 'S')
 			state = request.state;
 		(void)fd_send(sock, &state, sizeof(state), fds, 2);
