@@ -70,7 +70,7 @@ done
 probe names
 probe traffic
 like "a port that is not allowed is named" "$(<"$T/err")" "*denied: raw.test:80: port not allowed*igloo allow raw.test*"
-try igloo run --allow raw.test:2222 -- python3 "$P/probe.py" get raw.test 22
+try igloo run "${box_options[@]}" --allow raw.test:2222 -- python3 "$P/probe.py" get raw.test 22
 like "nor is it forgotten that Git uses one more" "$err" "*denied: raw.test:22: port not allowed*igloo allow raw.test:22*"
 probe wrong_names
 like "another name in TLS is named" "$(<"$T/err")" "*denied: allowed.test:443: *forbidden.test*"
