@@ -275,6 +275,14 @@ static void tell_servers(struct boxnet *n)
 	(void)engine_set_servers(n->control, str_text(&servers));
 }
 
+void boxnet_settle(struct boxnet *n)
+{
+	struct engine_event event;
+
+	while (n && n->control >= 0 && engine_event(n->control, &event) > 0)
+		take(n, &event);
+}
+
 void boxnet_work(struct boxnet *n, const struct pollfd fds[BOXNET_POLLS])
 {
 	_cleanup_err_ struct err *e = NULL;

@@ -35,6 +35,8 @@ void boxnet_conceal(struct boxnet *n, const struct secrets *secrets);
 /* What to wait for; and doing it. */
 void boxnet_poll(const struct boxnet *n, struct pollfd fds[BOXNET_POLLS]);
 void boxnet_work(struct boxnet *n, const struct pollfd fds[BOXNET_POLLS]);
+/* When the box has ended: takes what the engine said until then. It says what it denied before it denies it. */
+void boxnet_settle(struct boxnet *n);
 /* Who makes the gateway when the first thing is granted to a box that runs. */
 void boxnet_set_kind(struct boxnet *n, const struct kind *kind, const struct kind_box *running);
 /* Reads the user's grants again, after adding ('+') or removing ('-') an entry of this box alone; `op` '!' only reads.

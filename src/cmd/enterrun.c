@@ -186,6 +186,7 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 	if (box) {
 		say_limits_hit(in);
 		say_protected(in);
+		boxnet_settle(box->net);
 		say_denied(box, in->json);
 		boxagent_finish(box->agent);
 		say_signatures(box, in->json);
