@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "nix/base32.h"
 #include "nix/hoststore.h"
+#include "nix/storefilter.h"
 #include "sys/fd.h"
 
 #include <endian.h>
@@ -15,11 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Of the serve protocol. */
-#define MAGIC_OURS 0x390c9debU
+/* Of the serve protocol; what is sent is in storefilter.h. */
 #define MAGIC_THEIRS 0x5452eecbU
-#define VERSION_OURS 0x204U
-enum { QUERY_PATH_INFOS = 2, MAJOR = 2 };
+enum { MAJOR = 2 };
 
 enum {
 	TEXT_MAX = 1 << 16,
@@ -70,11 +69,10 @@ static void ATTR_NORETURN become_nix(const char *program, const char *store, int
 	_exit(127);
 }
 
-int storeask_start(const struct hoststore *hs, struct storeask **ret, struct err **e)
+static int start_nix(const struct hoststore *hs, int *ret_sock, struct err **e)
 {
 	const char *remote = getenv("NIX_REMOTE");
 	_cleanup_free_ char *store = xasprintf("%s?path-info-cache-size=0", str_has(remote) ? remote : "auto");
-	struct storeask *a;
 	int pair[2];
 	pid_t pid;
 
@@ -84,19 +82,36 @@ int storeask_start(const struct hoststore *hs, struct storeask **ret, struct err
 	if (pid == 0)
 		become_nix(hoststore_program(hs), store, pair[1]);
 	(void)close(pair[1]);
-	if (pid < 0 || fd_set_nonblock(pair[0], true) < 0) {
+	if (pid < 0) {
 		(void)close(pair[0]);
 		return err_errno(e, errno, "cannot start nix-store");
+	}
+	*ret_sock = pair[0];
+	return 0;
+}
+
+int storeask_start(const struct hoststore *hs, struct storeask **ret, struct err **e)
+{
+	_cleanup_close_ int nix = -1;
+	struct storeask *a;
+	int pair[2];
+	int r = start_nix(hs, &nix, e);
+
+	if (r < 0)
+		return r;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno(e, errno, "cannot make a connection to nix-store");
+	r = storefilter_start(pair[1], take_fd(&nix), e);
+	if (r == 0 && (r = fd_set_nonblock(pair[0], true)) < 0)
+		(void)err_errno(e, -r, "cannot make a connection to nix-store");
+	if (r < 0) {
+		(void)close(pair[0]);
+		return r;
 	}
 	a = xcalloc(1, sizeof(*a));
 	a->sock = pair[0];
 	*ret = a;
 	return 0;
-}
-
-int storeask_fd(const struct storeask *a)
-{
-	return a->sock;
 }
 
 void storeask_free(struct storeask *a)
@@ -263,14 +278,14 @@ static int greet(struct storeask *a, struct err **e)
 	uint64_t version = 0;
 	int r;
 
-	put_number(&out, MAGIC_OURS);
-	put_number(&out, VERSION_OURS);
+	put_number(&out, STOREFILTER_MAGIC);
+	put_number(&out, STOREFILTER_VERSION);
 	r = send_all(a, &out, e);
 	if (r == 0)
 		r = get_number(a, &magic, e);
 	if (r == 0)
 		r = get_number(a, &version, e);
-	if (r == 0 && (magic != MAGIC_THEIRS || version >> 8 != MAJOR || version < VERSION_OURS))
+	if (r == 0 && (magic != MAGIC_THEIRS || version >> 8 != MAJOR || version < STOREFILTER_VERSION))
 		r = strange(e);
 	a->greeted = r == 0;
 	return r;
@@ -347,12 +362,12 @@ int storeask_first(struct storeask *a, const struct strv *paths, struct storeinf
 	if (paths->n == 0)
 		return 0;
 	for (size_t i = 0; i < paths->n; i++)
-		if (!storepath_ok(paths->v[i]))
-			return err_set(e, EINVAL, "not a store path");
+		if (i >= STOREINDEX_SAME || !storepath_ok(paths->v[i]))
+			return err_set(e, EINVAL, "not a store path, or too many");
 	a->until_ms = clock_ms(CLOCK_MONOTONIC) + WAIT_MS;
 	if (!a->greeted)
 		r = greet(a, e);
-	put_number(&out, QUERY_PATH_INFOS);
+	put_number(&out, STOREFILTER_QUERY_PATH_INFOS);
 	put_number(&out, paths->n);
 	for (size_t i = 0; i < paths->n; i++)
 		put_text(&out, paths->v[i]);

@@ -26,12 +26,12 @@ struct storeinfo {
 	struct strv sigs;
 };
 
-/* Starts the process, which ends with `*ret`, and with this process. Its descriptor is storeask_fd()'s, for who closes
- * all others. */
+/* Starts the process, which ends with `*ret`, and with this process; and one between (storefilter.h), which lets no
+ * other question through. */
 int storeask_start(const struct hoststore *hs, struct storeask **ret, struct err **e);
-int storeask_fd(const struct storeask *a);
-/* The first of the paths that is valid: 1, or 0 when none is. What it says is checked for its form. After -errno it is
- * not to be asked again: -ETIMEDOUT after some seconds, -EPIPE when it has ended, -EPROTO. */
+/* The first of the paths, of which there are at most STOREINDEX_SAME, that is valid: 1, or 0 when none is. What it says
+ * is checked for its form. After -errno it is not to be asked again: -ETIMEDOUT after some seconds, -EPIPE when it has
+ * ended, -EPROTO. */
 int storeask_first(struct storeask *a, const struct strv *paths, struct storeinfo *ret, struct err **e);
 void storeask_free(struct storeask *a); /* accepts NULL */
 

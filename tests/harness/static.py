@@ -90,7 +90,7 @@ def clang_tidy(report):
     if not shutil.which("clang-tidy") or not shutil.which("clang"):
         return report.skip("tidy", "clang-tidy")
     folder = setup("asan", "clang", ASAN)
-    programs = ["filter", "nix_store", "net_agent", "net_broker", "net_engine"]
+    programs = ["filter", "nix_ask", "nix_store", "net_agent", "net_broker", "net_engine"]
     run(["ninja", "-C", folder] + [f"src/seccomp/{name}_program.h" for name in programs])
     stamps = os.path.join(CHECK, "tidy")
     os.makedirs(stamps, exist_ok=True)

@@ -5,6 +5,7 @@
 #include "net/agentproxy.h"
 #include "net/broker_impl.h"
 #include "net/engine_impl.h"
+#include "nix/storefilter.h"
 #include "nix/storeserve_impl.h"
 #include "sys/fd.h"
 #include "test.h"
@@ -341,6 +342,7 @@ TEST(no_processes)
 	nothing_said(&broker_walls, processes);
 	nothing_said(&agentproxy_walls, processes);
 	nothing_said(&storeserve_walls, processes);
+	nothing_said(&storefilter_walls, processes);
 }
 
 TEST(nothing_else_of_the_kernel)
@@ -349,6 +351,7 @@ TEST(nothing_else_of_the_kernel)
 	nothing_said(&broker_walls, kernel);
 	nothing_said(&agentproxy_walls, kernel);
 	nothing_said(&storeserve_walls, kernel);
+	nothing_said(&storefilter_walls, kernel);
 }
 
 TEST(only_its_sockets)
@@ -356,6 +359,7 @@ TEST(only_its_sockets)
 	nothing_said(&engine_walls, sockets);
 	nothing_said(&broker_walls, new_things);
 	nothing_said(&agentproxy_walls, new_things);
+	nothing_said(&storefilter_walls, new_things);
 }
 
 TEST(only_the_store)
@@ -393,7 +397,8 @@ static void has_no_power(pid_t pid)
 
 TEST(no_power)
 {
-	const struct confine *const all[] = {&engine_walls, &broker_walls, &agentproxy_walls, &storeserve_walls};
+	const struct confine *const all[] = {&engine_walls, &broker_walls, &agentproxy_walls, &storeserve_walls,
+					     &storefilter_walls};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		CHECK(confined_by(all[i], nothing, has_no_power) <= 0);
