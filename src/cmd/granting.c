@@ -28,6 +28,11 @@ const struct opt granting_place_opts[] = {
 };
 
 const struct opt granting_scope_opts[] = {
+	{.name = "repo",
+	 .kind = OPT_FLAG,
+	 .offset = AT(repo),
+	 .help = "for the boxes of the repository (the default)",
+	 .clashes = "box always"},
 	{.name = "box",
 	 .arg = "BOX",
 	 .kind = OPT_NAME,
@@ -216,7 +221,7 @@ int granting_show(struct invocation *inv, struct err **e)
 		r = grants_list(GRANTS_REPOSITORY, in.slot, &here, e);
 	if (r == 0 && in.slot)
 		r = grants_requests(in.slot, &requests, e);
-	if (r == 0)
+	if (r == 0 && !o->repo)
 		r = grants_list(GRANTS_ALWAYS, NULL, &always, e);
 	if (r < 0)
 		return r;

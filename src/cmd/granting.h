@@ -7,6 +7,7 @@
 struct granting_options {
 	struct box_options box; /* -C and --slot */
 	const char *to_box;
+	bool repo; /* as without --box and --always; and a list is of the repository alone */
 	bool always;
 	bool ls;
 	bool requests; /* deny: those of the flake */

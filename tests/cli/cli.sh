@@ -110,6 +110,8 @@ ok "no command" ends 125 '' 'igloo: which command?*hint: *'
 ok "unknown command" ends 125 '' "igloo: 'versoin' is not an igloo command*hint: did you mean 'version'?" versoin
 ok "unknown option" ends 125 '' "igloo: unknown option '--jsn'*hint: did you mean '--json'?" version --jsn
 ok "errors as JSON" ends 125 '' '{"command":"version",*"exit":125,*"schema":"igloo.error/1"}' version --json --what
+ok "--repo and --always" ends 125 '' 'igloo: --repo and --always exclude each other*' allow --repo --always x.test
+ok "--repo and --box" ends 125 '' 'igloo: --repo and --box exclude each other*' deny --repo --box x x.test
 ok "options before the verb" ends 0 '{"schema"*' '' -v --json version
 ok "unknown shell" ends 125 '' 'igloo: *tcsh*' completion tcsh
 ok "terminal codes are shown, not sent" ends 125 '' "igloo: '\\\\x1b\\[31m' *" $'\e[31m'

@@ -168,7 +168,12 @@ ok "igloo deny --box" igloo deny --box "$box" allowed.test
 is "deny --box" "$(say_get "$box" allowed.test)" ""
 says "--box of a box that does not exist" 125 "*nosuchbox*" igloo allow --box nosuchbox allowed.test
 is "two boxes, two policies" "$(say_get "$other" other.test; say_get "$box" other.test)" "served by 9.9.9.10"
+ok "igloo allow --repo" igloo allow --repo allowed.test
+is "--repo: what is the default" "$(say_get "$box" allowed.test; igloo allow --ls)" "served by 9.9.9.10
+repository  allowed.test"
+ok "igloo deny --repo" igloo deny --repo allowed.test
 ok "igloo allow --always" igloo allow --always allowed.test
+is "--ls --repo: not what is allowed always" "$(igloo allow --ls --repo 2>/dev/null)" ""
 is "--always: both have it" "$(say_get "$other" allowed.test; say_get "$box" allowed.test)" "served by 9.9.9.10
 served by 9.9.9.10"
 like "--always in the list" "$(igloo allow --ls)" "always*allowed.test"
