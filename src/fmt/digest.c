@@ -1,8 +1,8 @@
 #include "fmt/digest.h"
 
 #include "fmt/base64.h"
+#include "sys/library.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <string.h>
 
@@ -24,45 +24,24 @@ struct digest {
 	bool failed;
 };
 
-static int load_failed(struct err **e, const char *why)
-{
-	(void)err_set(e, ELIBACC, "SHA-256: cannot load libcrypto.so.3: %s", why ? why : "unknown reason");
-	(void)err_hint(e, "install OpenSSL 3's library (Debian: libssl3)");
-	return -ELIBACC;
-}
-
-/* memcpy, because ISO C has no conversion from an object pointer to a function pointer. */
-static bool find(void *lib, const char *name, void *to)
-{
-	void *p = dlsym(lib, name);
-
-	memcpy(to, &p, sizeof(p));
-	return p != NULL;
-}
-
 int digest_load(struct err **e)
 {
-	void *lib;
+	static const struct library libcrypto = {
+		.what = "SHA-256",
+		.names = {"libcrypto.so.3"},
+		.hint = "install OpenSSL 3's library (Debian: libssl3)",
+	};
+	static const struct library_function functions[] = {
+		{"EVP_MD_fetch", &crypto.md_fetch},    {"EVP_MD_CTX_new", &crypto.ctx_new},
+		{"EVP_MD_CTX_free", &crypto.ctx_free}, {"EVP_DigestInit_ex", &crypto.init},
+		{"EVP_DigestUpdate", &crypto.update},  {"EVP_DigestFinal_ex", &crypto.final},
+	};
+	int r = crypto.md ? 0 : library_load(&libcrypto, functions, ARRAY_SIZE(functions), e);
 
-	if (crypto.md)
-		return 0;
-	lib = dlopen("libcrypto.so.3", RTLD_NOW | RTLD_LOCAL);
-	if (!lib)
-		return load_failed(e, dlerror());
-	if (!find(lib, "EVP_MD_fetch", &crypto.md_fetch) || !find(lib, "EVP_MD_CTX_new", &crypto.ctx_new) ||
-	    !find(lib, "EVP_MD_CTX_free", &crypto.ctx_free) || !find(lib, "EVP_DigestInit_ex", &crypto.init) ||
-	    !find(lib, "EVP_DigestUpdate", &crypto.update) || !find(lib, "EVP_DigestFinal_ex", &crypto.final)) {
-		int r = load_failed(e, dlerror());
-
-		(void)dlclose(lib);
+	if (r < 0 || crypto.md)
 		return r;
-	}
 	crypto.md = crypto.md_fetch(NULL, "SHA256", NULL);
-	if (!crypto.md) {
-		/* Not unloaded: libcrypto has registered its exit handlers by now. */
-		return load_failed(e, "it offers no SHA-256");
-	}
-	return 0;
+	return crypto.md ? 0 : library_failed(&libcrypto, "it offers no SHA-256", e);
 }
 
 int digest_open(struct digest **ret, struct err **e)

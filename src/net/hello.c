@@ -8,10 +8,10 @@
  * custom one. */
 #include "net/hello.h"
 
-#include <dlfcn.h>
+#include "sys/library.h"
+
 #include <errno.h>
 #include <stdbool.h>
-#include <string.h>
 
 /* From openssl/ssl.h, openssl/tls1.h and openssl/crypto.h. The headers themselves use names that base/banned.h bans. */
 enum {
@@ -58,10 +58,7 @@ static struct {
 	void (*clear_errors)(void);
 } tls;
 
-static const struct {
-	const char *name;
-	void *to;
-} functions[] = {
+static const struct library_function functions[] = {
 	{"OPENSSL_init_ssl", &tls.init},
 	{"TLS_server_method", &tls.server_method},
 	{"SSL_CTX_new", &tls.ctx_new},
@@ -133,12 +130,11 @@ static int refuse_ext(void *ssl, unsigned type, unsigned context, const unsigned
 	return 0;
 }
 
-static int load_failed(struct err **e, const char *why)
-{
-	(void)err_set(e, ELIBACC, "TLS names: cannot load libssl.so.3: %s", why ? why : "unknown reason");
-	(void)err_hint(e, "install OpenSSL 3's library (Debian: libssl3)");
-	return -ELIBACC;
-}
+static const struct library libssl = {
+	.what = "TLS names",
+	.names = {"libssl.so.3"},
+	.hint = "install OpenSSL 3's library (Debian: libssl3)",
+};
 
 static bool set_up(void *ctx)
 {
@@ -152,34 +148,23 @@ static bool set_up(void *ctx)
 
 static int load(struct err **e)
 {
-	void *lib, *ctx;
+	void *ctx;
+	int r;
 
 	if (tls.ctx)
 		return 0;
-	lib = dlopen("libssl.so.3", RTLD_NOW | RTLD_LOCAL);
-	if (!lib)
-		return load_failed(e, dlerror());
-	for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
-		void *p = dlsym(lib, functions[i].name);
-
-		if (!p) {
-			int r = load_failed(e, dlerror());
-
-			(void)dlclose(lib);
-			return r;
-		}
-		/* memcpy, because ISO C has no conversion from an object pointer to a function pointer. */
-		memcpy(functions[i].to, &p, sizeof(p));
-	}
+	r = library_load(&libssl, functions, ARRAY_SIZE(functions), e);
+	if (r < 0)
+		return r;
 	/* The host's openssl.cnf says what its programs may agree to; here it could only hide hellos. Not unloaded
 	 * from here on: the libraries have registered their exit handlers. */
 	if (!tls.init(INIT_NO_LOAD_CONFIG, NULL))
-		return load_failed(e, "it does not initialise");
+		return library_failed(&libssl, "it does not initialise", e);
 	ctx = tls.ctx_new(tls.server_method());
 	if (!ctx || !set_up(ctx)) {
 		tls.ctx_free(ctx);
 		tls.clear_errors();
-		return load_failed(e, "it cannot be set up");
+		return library_failed(&libssl, "it cannot be set up", e);
 	}
 	tls.ctx = ctx;
 	return 0;

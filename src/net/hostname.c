@@ -1,8 +1,8 @@
 #include "net/hostname.h"
 
 #include "base/str.h"
+#include "sys/library.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <idn2.h>
 
@@ -28,40 +28,20 @@ static int fault_set(struct fault *f, size_t at, const char *why)
 	return -EINVAL;
 }
 
-static int load_failed(struct err **e, const char *why)
-{
-	(void)err_set(e, ELIBACC, "international names: cannot load libidn2.so.0: %s", why ? why : "unknown reason");
-	(void)err_hint(e, "install libidn2 (Debian: libidn2-0), or write the name as its A-labels (xn--...)");
-	return -ELIBACC;
-}
-
-/* memcpy, because ISO C has no conversion from an object pointer to a function pointer. */
-static bool find(void *lib, const char *name, void *to)
-{
-	void *p = dlsym(lib, name);
-
-	memcpy(to, &p, sizeof(p));
-	return p != NULL;
-}
-
 static int load(struct err **e)
 {
-	void *lib;
+	static const struct library libidn2 = {
+		.what = "international names",
+		.names = {"libidn2.so.0"},
+		.hint = "install libidn2 (Debian: libidn2-0), or write the name as its A-labels (xn--...)",
+	};
+	static const struct library_function functions[] = {
+		{"idn2_strerror", &idn.strerror},
+		{"idn2_free", &idn.free},
+		{"idn2_to_ascii_8z", &idn.to_ascii},
+	};
 
-	if (idn.to_ascii)
-		return 0;
-	lib = dlopen("libidn2.so.0", RTLD_NOW | RTLD_LOCAL);
-	if (!lib)
-		return load_failed(e, dlerror());
-	if (!find(lib, "idn2_strerror", &idn.strerror) || !find(lib, "idn2_free", &idn.free) ||
-	    !find(lib, "idn2_to_ascii_8z", &idn.to_ascii)) {
-		int r = load_failed(e, dlerror());
-
-		(void)dlclose(lib);
-		idn.to_ascii = NULL;
-		return r;
-	}
-	return 0;
+	return idn.to_ascii ? 0 : library_load(&libidn2, functions, ARRAY_SIZE(functions), e);
 }
 
 static char lower(char c)

@@ -2,9 +2,9 @@
 
 #include "base/str.h"
 #include "net/hostname.h"
+#include "sys/library.h"
 
 #include <ares.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -55,7 +55,6 @@ struct resolver {
 };
 
 static struct {
-	void *lib;
 	__typeof__(ares_library_init) *library_init;
 	__typeof__(ares_init_options) *init_options;
 	__typeof__(ares_destroy) *destroy;
@@ -67,36 +66,22 @@ static struct {
 	__typeof__(ares_strerror) *strerror;
 } cares;
 
-/* memcpy, because ISO C has no conversion from an object pointer to a function pointer. */
-static bool find(void *lib, const char *name, void *to)
-{
-	void *p = dlsym(lib, name);
-
-	memcpy(to, &p, sizeof(p));
-	return p != NULL;
-}
-
 static int load(struct err **e)
 {
-	void *lib;
+	static const struct library libcares = {
+		.what = "names",
+		.names = {"libcares.so.2"},
+		.hint = "install c-ares 1.16 or later (Debian: libc-ares2)",
+	};
+	static const struct library_function functions[] = {
+		{"ares_library_init", &cares.library_init}, {"ares_init_options", &cares.init_options},
+		{"ares_destroy", &cares.destroy},           {"ares_getaddrinfo", &cares.getaddrinfo},
+		{"ares_freeaddrinfo", &cares.freeaddrinfo}, {"ares_process_fd", &cares.process_fd},
+		{"ares_timeout", &cares.timeout},           {"ares_set_servers_csv", &cares.set_servers_csv},
+		{"ares_strerror", &cares.strerror},
+	};
 
-	if (cares.lib)
-		return 0;
-	lib = dlopen("libcares.so.2", RTLD_NOW | RTLD_LOCAL);
-	if (!lib || !find(lib, "ares_library_init", &cares.library_init) ||
-	    !find(lib, "ares_init_options", &cares.init_options) || !find(lib, "ares_destroy", &cares.destroy) ||
-	    !find(lib, "ares_getaddrinfo", &cares.getaddrinfo) ||
-	    !find(lib, "ares_freeaddrinfo", &cares.freeaddrinfo) || !find(lib, "ares_process_fd", &cares.process_fd) ||
-	    !find(lib, "ares_timeout", &cares.timeout) || !find(lib, "ares_set_servers_csv", &cares.set_servers_csv) ||
-	    !find(lib, "ares_strerror", &cares.strerror)) {
-		const char *why = dlerror();
-
-		(void)err_set(e, ELIBACC, "names: cannot load libcares.so.2: %s", why ? why : "unknown reason");
-		(void)err_hint(e, "install c-ares 1.16 or later (Debian: libc-ares2)");
-		return -ELIBACC;
-	}
-	cares.lib = lib;
-	return 0;
+	return cares.init_options ? 0 : library_load(&libcares, functions, ARRAY_SIZE(functions), e);
 }
 
 static int64_t now_s(void)

@@ -1,48 +1,35 @@
 #include "net/tlslib.h"
 
-#include <dlfcn.h>
-#include <errno.h>
+#include "sys/library.h"
+
 #include <stdbool.h>
-#include <string.h>
 
 struct tlslib tlslib;
 
 #define ENTRY(type, name, arguments) {#name, &tlslib.name},
-static const struct {
-	const char *name;
-	void *to;
-} functions[] = {TLSLIB_FUNCTIONS(ENTRY)};
+static const struct library_function functions[] = {TLSLIB_FUNCTIONS(ENTRY)};
 
-static int load_failed(struct err **e, const char *why)
-{
-	(void)err_set(e, ELIBACC, "secrets bound to hosts: cannot load libssl.so.3: %s", why ? why : "unknown reason");
-	(void)err_hint(e, "install OpenSSL 3's library (Debian: libssl3)");
-	return -ELIBACC;
-}
+static const struct library libssl = {
+	.what = "secrets bound to hosts",
+	.names = {"libssl.so.3"},
+	.hint = "install OpenSSL 3's library (Debian: libssl3)",
+};
 
 int tlslib_load(struct err **e)
 {
 	const uint64_t no_config = 0x80; /* OPENSSL_INIT_NO_LOAD_CONFIG */
 	static bool loaded;
-	void *lib;
+	int r;
 
 	if (loaded)
 		return 0;
-	lib = dlopen("libssl.so.3", RTLD_NOW | RTLD_LOCAL);
-	if (!lib)
-		return load_failed(e, dlerror());
 	/* Those of libcrypto are found through it, too: it is one of its dependencies. */
-	for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
-		void *p = dlsym(lib, functions[i].name);
-
-		if (!p)
-			return load_failed(e, dlerror());
-		/* memcpy, because ISO C has no conversion from an object pointer to a function pointer. */
-		memcpy(functions[i].to, &p, sizeof(p));
-	}
+	r = library_load(&libssl, functions, ARRAY_SIZE(functions), e);
+	if (r < 0)
+		return r;
 	/* The host's configuration is about the host's programs; and it names files that a shut-in process lacks. */
 	if (!tlslib.OPENSSL_init_ssl(no_config, NULL))
-		return load_failed(e, "it does not initialise");
+		return library_failed(&libssl, "it does not initialise", e);
 	loaded = true;
 	return 0;
 }
