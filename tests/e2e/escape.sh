@@ -241,9 +241,9 @@ ok "a killed supervisor takes the box along" within 5 bash -c "! pgrep -f 'sleep
 
 igloo run -- sleep "72$$" 2>"$T/err" &
 first=$!
-within 10 pgrep -f "sleep 72$$\$"
-guest=$(pgrep -P "$first" | head -1)
-kill -KILL "$guest"
+# By its name: the first child of igloo is one that helps to make the box.
+within 10 pgrep -P "$first" -x igloo-guest
+kill -KILL "$(pgrep -P "$first" -x igloo-guest)"
 wait "$first"
 code=$?
 is "a killed guest is an error of igloo's" "$code" 125
