@@ -1,0 +1,172 @@
+#include "kind/vm/machine.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+const struct modules_want machine_modules[] = {
+	{"virtio_pci", true}, {"virtio_mmio", true}, {"virtio_console", true}, {"9pnet_virtio", true}, {"9p", true},
+	{"overlay", true},    {"virtio_net", true},  {"virtio_rng", false},    {"virtio_blk", false},
+};
+const size_t machine_modules_n = ARRAY_SIZE(machine_modules);
+
+/* In a value of -fsdev and the like a comma is written twice. */
+static void add_value(struct str *s, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == ',')
+			str_addc(s, ',');
+		str_addc(s, *text);
+	}
+}
+
+static void add2(struct strv *to, const char *option, const char *value)
+{
+	strv_add(to, option);
+	strv_add(to, value);
+}
+
+/* A device of the machine's transport. */
+static const char *transport(const struct machine *m)
+{
+	return m->accel == MACHINE_KVM ? "device" : "pci";
+}
+
+static bool word_ok(const char *s, size_t max)
+{
+	size_t n = strlen(s);
+
+	for (const char *p = s; *p; p++)
+		if (!isalnum((unsigned char)*p) && !strchr("-_.", *p))
+			return false;
+	return n > 0 && n <= max;
+}
+
+static int add_shares(const struct machine *m, struct strv *to, struct err **e)
+{
+	if (m->n_shares > MACHINE_SHARES_MAX)
+		return err_set(e, E2BIG, "more than %d shares", MACHINE_SHARES_MAX);
+	for (size_t i = 0; i < m->n_shares; i++) {
+		const struct machine_share *s = &m->shares[i];
+		_cleanup_str_ struct str value = STR_INIT;
+
+		if (!word_ok(s->tag, MACHINE_TAG_MAX) || *s->path != '/')
+			return err_set(e, EINVAL, "share '%s' of '%s' cannot be", s->tag, s->path);
+		str_addf(&value, "local,id=share%zu,multidevs=remap,security_model=%s%s,path=", i,
+			 s->mapped ? "mapped-xattr" : "none", s->read_only ? ",readonly=on" : "");
+		add_value(&value, s->path);
+		add2(to, "-fsdev", str_text(&value));
+		strv_add(to, "-device");
+		strv_addf(to, "virtio-9p-%s,fsdev=share%zu,mount_tag=%s", transport(m), i, s->tag);
+	}
+	return 0;
+}
+
+static int add_ports(const struct machine *m, struct strv *to, struct err **e)
+{
+	if (!m->n_ports)
+		return 0;
+	strv_add(to, "-device");
+	strv_addf(to, "virtio-serial-%s,max_ports=%zu", transport(m), m->n_ports + 1); /* port 0 is a console's */
+	for (size_t i = 0; i < m->n_ports; i++) {
+		if (!word_ok(m->ports[i].name, 64) || m->ports[i].fd < 0)
+			return err_set(e, EINVAL, "port '%s' cannot be", m->ports[i].name);
+		strv_add(to, "-chardev");
+		strv_addf(to, "socket,id=port%zu,fd=%d", i, m->ports[i].fd);
+		strv_add(to, "-device");
+		strv_addf(to, "virtserialport,chardev=port%zu,name=%s,nr=%zu", i, m->ports[i].name, i + 1);
+	}
+	return 0;
+}
+
+static void add_net(const struct machine *m, struct strv *to)
+{
+	if (!m->netdev)
+		return;
+	strv_add(to, "-netdev");
+	strv_addf(to, "%s,id=net0", m->netdev);
+	strv_add(to, "-device");
+	/* No option ROM: nobody boots from it, and the firmware would run it. */
+	strv_addf(to, "virtio-net-%s,netdev=net0%s%s%s", transport(m),
+		  m->accel == MACHINE_KVM ? "" : ",romfile=", m->mac ? ",mac=" : "", m->mac ? m->mac : "");
+}
+
+/* For diagnosis, and the machine's monitor. */
+static void add_console(const struct machine *m, struct strv *to)
+{
+	if (m->console >= 0) {
+		strv_add(to, "-chardev");
+		strv_addf(to, "file,id=console,path=/dev/fd/%d", m->console);
+		add2(to, "-serial", "chardev:console");
+	}
+	if (m->monitor >= 0) {
+		strv_add(to, "-chardev");
+		strv_addf(to, "socket,id=monitor,fd=%d", m->monitor);
+		add2(to, "-mon", "chardev=monitor,mode=control");
+	}
+}
+
+static void add_machine(const struct machine *m, struct strv *to)
+{
+	if (m->accel == MACHINE_KVM) {
+		add2(to, "-M",
+		     m->console >= 0 ? "microvm,accel=kvm,acpi=on,rtc=on,pcie=off,x-option-roms=off"
+				     : "microvm,accel=kvm,acpi=on,rtc=on,pcie=off,x-option-roms=off,isa-serial=off");
+		add2(to, "-cpu", "host");
+	} else {
+		add2(to, "-M", "q35,accel=tcg,sata=off,usb=off,smbus=off");
+		add2(to, "-cpu", "max");
+	}
+	strv_add(to, "-smp");
+	strv_addf(to, "%u", m->cpus);
+	strv_add(to, "-m");
+	strv_addf(to, "%" PRIu64 "M", m->memory_mib == 2048 ? 2049 : m->memory_mib);
+	if (m->rng) {
+		strv_add(to, "-device");
+		strv_addf(to, "virtio-rng-%s", transport(m));
+	}
+}
+
+static void add_kernel(const struct machine *m, struct strv *to)
+{
+	add2(to, "-kernel", m->kernel);
+	add2(to, "-initrd", m->initrd);
+	strv_add(to, "-append");
+	strv_addf(to, "%s panic=-1 reboot=t%s%s", m->console >= 0 ? "console=ttyS0" : "quiet", m->append ? " " : "",
+		  m->append ? m->append : "");
+}
+
+int machine_argv(const struct machine *m, struct strv *to, struct err **e)
+{
+	int r;
+
+	if (m->cpus < 1 || m->cpus > MACHINE_CPUS_MAX)
+		return err_set(e, EINVAL, "%u cpus: 1 to %d are possible", m->cpus, MACHINE_CPUS_MAX);
+	if (m->memory_mib < MACHINE_MEMORY_MIN_MIB || m->memory_mib > MACHINE_MEMORY_MAX_MIB)
+		return err_set(e, EINVAL, "%" PRIu64 " MiB of memory: %d to %d are possible", m->memory_mib,
+			       MACHINE_MEMORY_MIN_MIB, MACHINE_MEMORY_MAX_MIB);
+	strv_add(to, m->qemu);
+	strv_add(to, "-nodefaults");
+	strv_add(to, "-no-user-config");
+	strv_add(to, "-no-reboot");
+	add2(to, "-display", "none");
+	if (m->sandbox)
+		add2(to, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+	if (m->name) {
+		_cleanup_str_ struct str value = STR_INIT;
+
+		str_adds(&value, "guest=");
+		add_value(&value, m->name);
+		add2(to, "-name", str_text(&value));
+	}
+	add_machine(m, to);
+	add_kernel(m, to);
+	add_console(m, to);
+	r = add_ports(m, to, e);
+	if (r == 0)
+		r = add_shares(m, to, e);
+	if (r == 0)
+		add_net(m, to);
+	return r;
+}

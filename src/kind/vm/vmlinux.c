@@ -1,0 +1,81 @@
+#include "kind/vm/vmlinux.h"
+
+#include "kind/vm/kimage.h"
+#include "sys/fd.h"
+#include "sys/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+static int open_image(const char *path, struct stat *ret_st, struct err **e)
+{
+	_cleanup_close_ int fd = file_open_user(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return err_errno(e, -fd, "cannot open kernel '%s'", path);
+	if (fstat(fd, ret_st) < 0)
+		return err_errno(e, errno, "cannot look at kernel '%s'", path);
+	if (!S_ISREG(ret_st->st_mode))
+		return err_set(e, EINVAL, "kernel '%s' is not a regular file", path);
+	return take_fd(&fd);
+}
+
+/* Whether the image is started as it is. */
+static int check_elf(const char *path, const struct str *bytes, struct err **e)
+{
+	bool pvh = false;
+	int r = kimage_check_vmlinux(bytes->p, bytes->len, &pvh, e);
+
+	if (r < 0)
+		return err_wrap(e, "kernel '%s'", path);
+	if (pvh)
+		return 0;
+	(void)err_set(e, EOPNOTSUPP, "kernel '%s' has no PVH entry", path);
+	(void)err_hint(e, "take one that was built with CONFIG_PVH=y");
+	return -EOPNOTSUPP;
+}
+
+static int unpack_image(const char *path, const struct str *bytes, struct str *to, struct err **e)
+{
+	struct kimage_payload payload;
+	int r = kimage_parse(bytes->p, bytes->len, &payload, e);
+
+	if (r == 0)
+		r = unpack(payload.format, bytes->p + payload.at, payload.n, payload.unpacked, KIMAGE_VMLINUX_MAX, to,
+			   e);
+	if (r < 0)
+		return err_wrap(e, "kernel '%s'", path);
+	return check_elf(path, to, e);
+}
+
+int vmlinux_get(const struct vmcache *c, const char *path, char **ret_path, struct err **e)
+{
+	_cleanup_str_ struct str image = STR_INIT;
+	_cleanup_str_ struct str vmlinux = STR_INIT;
+	struct stat st = {0};
+	_cleanup_close_ int fd = open_image(path, &st, e);
+	uint64_t key = VMCACHE_KEY_INIT;
+	char *made;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	vmcache_key_add_text(&key, "vmlinux 1");
+	vmcache_key_add_state(&key, &st);
+	made = vmcache_find(c, "vmlinux", key);
+	if (made) {
+		*ret_path = made;
+		return 0;
+	}
+	r = fd_read_all(fd, KIMAGE_FILE_MAX, &image, e);
+	if (r < 0)
+		return err_wrap(e, "kernel '%s'", path);
+	if (kimage_is_elf(image.p, image.len)) {
+		r = check_elf(path, &image, e);
+		if (r == 0)
+			*ret_path = xstrdup(path);
+		return r;
+	}
+	r = unpack_image(path, &image, &vmlinux, e);
+	return r < 0 ? r : vmcache_put(c, "vmlinux", key, vmlinux.p, vmlinux.len, ret_path, e);
+}
