@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -69,8 +70,9 @@ static int follow(int sock, double start)
 
 static int run(const struct strv *argv, int sock, int ours, double *ret_start)
 {
+	struct rusage used = {0};
 	pid_t pid;
-	int status;
+	int status = 0;
 	int r;
 
 	*ret_start = now();
@@ -85,8 +87,10 @@ static int run(const struct strv *argv, int sock, int ours, double *ret_start)
 	if (r < 0 && pid > 0)
 		(void)kill(pid, SIGKILL);
 	if (pid > 0)
-		(void)waitpid(pid, &status, 0);
-	printf("%8.0f ms  QEMU ended (%d)\n", now() - *ret_start, r ? r : status);
+		(void)wait4(pid, &status, 0, &used);
+	printf("%8.0f ms  QEMU ended (%d), %ld ms of processor\n", now() - *ret_start, r ? r : status,
+	       (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000 +
+		       (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000);
 	return r || status;
 }
 

@@ -268,6 +268,24 @@ int modules_select(const struct modules *m, const struct modules_want *want, siz
 	return 0;
 }
 
+int modules_check(const struct modules *m, const struct modules_want *want, size_t n, struct err **e)
+{
+	_cleanup_str_ struct str lacking = STR_INIT;
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct moddep_entry *entry = moddep_find(&m->list, want[i].name);
+		_cleanup_free_ char *path = entry ? find_file(m, entry->path) : NULL;
+
+		if (path || !want[i].required || moddep_find(&m->builtin, want[i].name))
+			continue;
+		str_addf(&lacking, "%s%s", count++ ? ", " : "", want[i].name);
+	}
+	if (!count)
+		return 0;
+	return err_set(e, ENOENT, "the kernel has no module%s %s (in '%s')", count > 1 ? "s" : "", lacking.p, m->path);
+}
+
 int modules_read(const struct modules *m, const struct modules_item *item, struct str *to, struct err **e)
 {
 	_cleanup_str_ struct str file = STR_INIT;

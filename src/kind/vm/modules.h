@@ -54,6 +54,10 @@ int modules_select(const struct modules *m, const struct modules_want *want, siz
 void modules_set_release(struct modules_set *s);
 #define _cleanup_modules_set_ ATTR_CLEANUP(modules_set_release)
 
+/* Whether all that is required is there or built in; what it needs itself is not looked at, so it is quick. -ENOENT,
+ * naming every one that is missing. */
+int modules_check(const struct modules *m, const struct modules_want *want, size_t n, struct err **e);
+
 /* The module, uncompressed. */
 int modules_read(const struct modules *m, const struct modules_item *item, struct str *to, struct err **e);
 
