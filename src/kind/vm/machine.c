@@ -133,8 +133,8 @@ static void add_kernel(const struct machine *m, struct strv *to)
 	add2(to, "-kernel", m->kernel);
 	add2(to, "-initrd", m->initrd);
 	strv_add(to, "-append");
-	strv_addf(to, "%s panic=-1 reboot=t%s%s", m->console >= 0 ? "console=ttyS0" : "quiet", m->append ? " " : "",
-		  m->append ? m->append : "");
+	strv_addf(to, "%s panic=-1 reboot=t cryptomgr.notests%s%s", m->console >= 0 ? "console=ttyS0" : "quiet",
+		  m->append ? " " : "", m->append ? m->append : "");
 }
 
 int machine_argv(const struct machine *m, struct strv *to, struct err **e)

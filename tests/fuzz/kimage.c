@@ -1,0 +1,24 @@
+/* A kernel's image: its header, or its ELF headers and notes. */
+#include "fuzz.h"
+
+#include "kind/vm/kimage.h"
+
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	_cleanup_free_ char *version = kimage_version(data, size);
+	_cleanup_err_ struct err *e = NULL;
+	struct kimage_payload p;
+	bool pvh;
+
+	if (version && (strchr(version, '/') || strstr(version, "..") || strlen(version) >= KIMAGE_VERSION_MAX))
+		abort();
+	if (kimage_parse(data, size, &p, &e) == 0 && (p.at > size || p.n > size - p.at))
+		abort();
+	err_clear(&e);
+	(void)kimage_check_vmlinux(data, size, &pvh, &e);
+	return 0;
+}
+
+FUZZ_MAIN()
