@@ -49,9 +49,19 @@ void kernel_release(struct kernel *k)
 	*k = (struct kernel){0};
 }
 
+/* Where two releases part: is this one's rest that of a release candidate? */
+static bool is_candidate(const char *rest, bool behind_dash)
+{
+	return str_starts(rest, behind_dash ? "rc" : "-rc");
+}
+
 int kernel_compare(const char *a, const char *b)
 {
+	const char *start = a;
+
 	while (*a || *b) {
+		bool dash = a > start && a[-1] == '-';
+
 		if (isdigit((unsigned char)*a) && isdigit((unsigned char)*b)) {
 			size_t n;
 			size_t m;
@@ -66,19 +76,14 @@ int kernel_compare(const char *a, const char *b)
 				return c;
 			a += n;
 			b += m;
-			continue;
-		}
-		if (*a == *b) {
+		} else if (*a == *b) {
 			a++;
 			b++;
-			continue;
+		} else if (is_candidate(a, dash) != is_candidate(b, dash)) {
+			return is_candidate(a, dash) ? -1 : 1;
+		} else {
+			return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
 		}
-		if (!*a || !*b) {
-			bool candidate = str_starts(a, "-rc") || str_starts(b, "-rc");
-
-			return (!*a) != candidate ? -1 : 1;
-		}
-		return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
 	}
 	return 0;
 }
