@@ -1,5 +1,5 @@
 /* A flake's nixConfig can name binary caches and keys to trust. That is a request, like its output `igloo`: whoever
- * signs what is fetched decides what runs. Nix in boxes takes none of it (accept-flake-config, kind/sandbox/rootfs.c).
+ * signs what is fetched decides what runs. Nix in boxes takes none of it (accept-flake-config, kind/common/rootfs.c).
  * What would give it to boxes is the user's own nix.conf, which the user's Nix on the host reads, too. */
 #include "base/log.h"
 #include "box/resolve_impl.h"

@@ -1,9 +1,9 @@
 #include "kind/sandbox/sandbox.h"
 
 #include "guest/image.h"
-#include "kind/sandbox/running.h"
-#include "kind/sandbox/setup.h"
-#include "kind/sandbox/view.h"
+#include "kind/common/running.h"
+#include "kind/common/setup.h"
+#include "kind/common/view.h"
 #include "sys/childreport.h"
 #include "sys/fd.h"
 #include "sys/mnt.h"

@@ -1,4 +1,4 @@
-#include "kind/sandbox/filter.h"
+#include "kind/common/filter.h"
 
 #include "filter_program.h" /* made by seccomp/filter_gen.c: filter_program[] */
 

@@ -1,8 +1,8 @@
 /* Changes to a box that runs, by the pid of its guest.
  *
  * Both fork: only a process without threads can join a user namespace, and the caller stays where it is. */
-#ifndef IGLOO_KIND_SANDBOX_RUNNING_H
-#define IGLOO_KIND_SANDBOX_RUNNING_H
+#ifndef IGLOO_KIND_COMMON_RUNNING_H
+#define IGLOO_KIND_COMMON_RUNNING_H
 
 #include "base/err.h"
 #include "box/hostpaths.h"

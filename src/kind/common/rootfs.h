@@ -1,7 +1,7 @@
 /* The root of a sandbox, piece by piece. All functions run in a mount namespace of the caller's own, on its way
  * into a box; `root` is the folder that will be "/". */
-#ifndef IGLOO_KIND_SANDBOX_ROOTFS_H
-#define IGLOO_KIND_SANDBOX_ROOTFS_H
+#ifndef IGLOO_KIND_COMMON_ROOTFS_H
+#define IGLOO_KIND_COMMON_ROOTFS_H
 
 #include "base/err.h"
 #include "box/hostpaths.h"

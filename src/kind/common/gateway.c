@@ -11,7 +11,7 @@
  * An address is local in G by a route in the local table. The kernel looks there first, and only there for whether a
  * socket may answer from an address. So that a granted network which covers the link's own addresses does not make the
  * box's address local too, G has a longer route to that in the same table. */
-#include "kind/sandbox/gateway.h"
+#include "kind/common/gateway.h"
 
 #include "sys/fd.h"
 #include "sys/nft.h"

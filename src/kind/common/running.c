@@ -1,8 +1,8 @@
-#include "kind/sandbox/running.h"
+#include "kind/common/running.h"
 
-#include "kind/sandbox/gateway.h"
-#include "kind/sandbox/rootfs.h"
-#include "kind/sandbox/setup.h"
+#include "kind/common/gateway.h"
+#include "kind/common/rootfs.h"
+#include "kind/common/setup.h"
 #include "sys/childreport.h"
 #include "sys/fd.h"
 #include "sys/mnt.h"

@@ -1,7 +1,7 @@
-#include "kind/sandbox/rootfs.h"
+#include "kind/common/rootfs.h"
 
-#include "kind/sandbox/gateway.h"
-#include "kind/sandbox/view.h"
+#include "kind/common/gateway.h"
+#include "kind/common/view.h"
 #include "sys/fd.h"
 #include "sys/file.h"
 #include "sys/mnt.h"

@@ -5,8 +5,8 @@
  * small process, the keeper, holds the view for a while after the last box that asked for it
  * (IGLOO_VIEW_KEEP seconds, 60 by default, 0 for none) and hands the two namespaces out over a socket in
  * the runtime folder. Nothing depends on it but speed: killed at any moment, the next box makes a new one. */
-#ifndef IGLOO_KIND_SANDBOX_VIEW_H
-#define IGLOO_KIND_SANDBOX_VIEW_H
+#ifndef IGLOO_KIND_COMMON_VIEW_H
+#define IGLOO_KIND_COMMON_VIEW_H
 
 #include "base/err.h"
 #include "box/hostpaths.h"

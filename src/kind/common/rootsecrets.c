@@ -1,6 +1,6 @@
 /* The files of a box's secrets: a file system of their own, which only the box's user may enter, which nobody can write
  * once it is filled, and which ends with the box's mounts. */
-#include "kind/sandbox/rootfs.h"
+#include "kind/common/rootfs.h"
 
 #include "sys/fd.h"
 #include "sys/file.h"

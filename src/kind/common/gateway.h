@@ -9,8 +9,8 @@
  *
  * A box to which nothing is granted, as most, needs no gateway to see that: it only gets 192.0.0.1 on its loopback,
  * with the DNS sockets there, so that what it asks for is known. Its gateway is made when something is granted. */
-#ifndef IGLOO_KIND_SANDBOX_GATEWAY_H
-#define IGLOO_KIND_SANDBOX_GATEWAY_H
+#ifndef IGLOO_KIND_COMMON_GATEWAY_H
+#define IGLOO_KIND_COMMON_GATEWAY_H
 
 #include "base/err.h"
 #include "box/spec.h"

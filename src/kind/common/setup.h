@@ -1,10 +1,10 @@
 /* From a fork of the supervisor to a sealed box with the guest as its first process. */
-#ifndef IGLOO_KIND_SANDBOX_SETUP_H
-#define IGLOO_KIND_SANDBOX_SETUP_H
+#ifndef IGLOO_KIND_COMMON_SETUP_H
+#define IGLOO_KIND_COMMON_SETUP_H
 
 #include "box/kind.h"
-#include "kind/sandbox/gateway.h"
-#include "kind/sandbox/view.h"
+#include "kind/common/gateway.h"
+#include "kind/common/view.h"
 
 struct setup {
 	const struct kind_box *box;

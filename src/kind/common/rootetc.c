@@ -1,5 +1,5 @@
 /* The fixed part of a box's /etc, the same for all boxes of a slot. */
-#include "kind/sandbox/rootfs.h"
+#include "kind/common/rootfs.h"
 
 #include "box/castore.h"
 #include "sys/fd.h"

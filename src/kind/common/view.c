@@ -12,13 +12,13 @@
  * The keeper is a fork of the calling process. In new user and mount namespaces it builds the view below
  * the slot's `root` folder, makes that its root, lets go of everything else, and serves. Boxes are
  * in other pid namespaces and see neither it nor its socket. */
-#include "kind/sandbox/view.h"
+#include "kind/common/view.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "box/dirs.h"
 #include "box/spec.h"
-#include "kind/sandbox/rootfs.h"
+#include "kind/common/rootfs.h"
 #include "sys/childreport.h"
 #include "sys/fd.h"
 #include "sys/file.h"

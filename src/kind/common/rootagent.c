@@ -1,5 +1,5 @@
 /* The socket of a box's SSH agent: in the box's own /run, and its user's alone. Who has it outside serves it. */
-#include "kind/sandbox/rootfs.h"
+#include "kind/common/rootfs.h"
 
 #include "box/sshkeys.h"
 #include "sys/file.h"

@@ -10,17 +10,17 @@
  * view; the store with its thousands of mounts is moved below the new root in one call.
  *
  * While the first process builds its root, the one that cloned it makes the gateway namespace, if the box has one
- * (kind/sandbox/gateway.h).
+ * (kind/common/gateway.h).
  *
  * Without a view (kernels before 5.12): the supervisor clones the first process itself, with a user namespace
  * of its own, and that one mounts everything, and makes its gateway namespace.
  *
  * Then, in both: root, shares, read-only pins, pivot_root, hostname, loopback and the link to the gateway; no
  * capability, no_new_privs, the seccomp filter, no descriptor but the connection; exec of the guest. */
-#include "kind/sandbox/setup.h"
+#include "kind/common/setup.h"
 
-#include "kind/sandbox/filter.h"
-#include "kind/sandbox/rootfs.h"
+#include "kind/common/filter.h"
+#include "kind/common/rootfs.h"
 #include "sys/childreport.h"
 #include "sys/fd.h"
 #include "sys/file.h"
