@@ -142,11 +142,11 @@ static int take_from_view(int root, const char *path, struct err **e)
 	return 0;
 }
 
-static int root_from_view(const struct box_spec *spec, struct err **e)
+/* An empty file system on the folder. Returns its descriptor. */
+static int new_root(const char *path, struct err **e)
 {
-	static const char *const parts[] = {"nix/store", "nix/var", "dev", "etc"};
-	_cleanup_close_ int root = -1;
-	_cleanup_close_ int below = open("/" VIEW_STAGE, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int below = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int root;
 	int r;
 
 	if (below < 0)
@@ -154,9 +154,26 @@ static int root_from_view(const struct box_spec *spec, struct err **e)
 	r = mnt_new("tmpfs", below, MS_NOSUID | MS_NODEV, "mode=0755,size=16m,nr_inodes=4096");
 	if (r < 0)
 		return err_errno(e, -r, "cannot mount a tmpfs");
-	root = open("/" VIEW_STAGE, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return root < 0 ? err_errno(e, errno, "cannot open the new root") : root;
+}
+
+static int root_from_view(const struct box_spec *spec, bool monitored, struct err **e)
+{
+	static const char *const parts[] = {"nix/store", "nix/var", "dev", "etc"};
+	_cleanup_close_ int root = new_root("/" VIEW_STAGE, e);
+	int r = 0;
+
 	if (root < 0)
-		return err_errno(e, errno, "cannot open the new root");
+		return root;
+	if (monitored) {
+		if (mkdirat(root, MONITOR_BOX, 0755) < 0)
+			return err_errno(e, errno, "cannot make the box's root");
+		(void)close_fd(take_fd(&root));
+		root = new_root("/" VIEW_STAGE "/" MONITOR_BOX, e);
+		if (root < 0)
+			return root;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(parts) && r == 0; i++)
 		r = take_from_view(root, parts[i], e);
 	if (r == 0 && spec->slot_home)
@@ -170,7 +187,7 @@ static int make_root(const struct setup *s, struct err **e)
 	int r;
 
 	if (s->view)
-		return root_from_view(s->box->spec, e);
+		return root_from_view(s->box->spec, s->monitor, e);
 	root = rootfs_stage(s->box->slot, e);
 	if (root < 0)
 		return root;
@@ -214,7 +231,8 @@ static void ATTR_NORETURN become_guest(const struct setup *s)
 	enum { LINK = 3, GUEST = 4, REPORT = 5, FREE = 6, HIGH = 16 };
 	char link_number[] = "3";
 	char name[] = "igloo-guest";
-	char *argv[] = {name, link_number, NULL};
+	char *guest_argv[] = {name, link_number, NULL};
+	char *const *argv = s->monitor ? s->monitor->argv : guest_argv;
 	char *env[] = {NULL};
 	sigset_t none;
 	/* First out of the way of the numbers they get, then onto them; all others of the caller's are closed. */
@@ -276,12 +294,43 @@ static int fill_root(const struct setup *s, const int *sources, int root, struct
 		r = attach_shares(spec, sources, root, e);
 	for (size_t i = 0; i < spec->npins && r == 0; i++)
 		r = setup_pin(root, &spec->pins[i], e);
+	return r;
+}
+
+/* Whoever has the box's files through a monitor is not to find processes or devices of this machine among them. */
+static int fill_monitored(const struct setup *s, struct err **e)
+{
+	static const char *const hidden[] = {"proc", "dev"};
+	_cleanup_close_ int root = open("/" VIEW_STAGE, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int proc = root < 0 ? -1 : rootfs_mount_point(root, "proc", false, e);
+	int r;
+
+	if (root < 0)
+		return err_errno(e, errno, "cannot open the monitor's root");
+	if (proc < 0)
+		return proc;
+	r = mnt_new("proc", proc, MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 	if (r < 0)
-		return r;
-	r = mnt_pivot(root);
-	if (r < 0)
-		return err_errno(e, -r, "cannot change the root");
-	return 0;
+		return err_errno(e, -r, "cannot mount the monitor's /proc");
+	for (size_t i = 0; i < ARRAY_SIZE(hidden); i++) {
+		_cleanup_free_ char *path = xasprintf("/" VIEW_STAGE "/" MONITOR_BOX "/%s", hidden[i]);
+
+		if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+			return err_errno(e, errno, "cannot hide %s from the box", path);
+	}
+	r = s->monitor->fill(s->monitor->arg, root, e);
+	return r < 0 ? r : take_fd(&root);
+}
+
+static int change_root(const struct setup *s, int root, struct err **e)
+{
+	_cleanup_close_ int outer = s->monitor ? fill_monitored(s, e) : -1;
+	int r;
+
+	if (s->monitor && outer < 0)
+		return outer;
+	r = mnt_pivot(s->monitor ? outer : root);
+	return r < 0 ? err_errno(e, -r, "cannot change the root") : 0;
 }
 
 void setup_box(const struct setup *s, const int *sources)
@@ -304,6 +353,8 @@ void setup_box(const struct setup *s, const int *sources)
 	if (r == 0) {
 		root = make_root(s, &e);
 		r = root < 0 ? root : fill_root(s, sources, root, &e);
+		if (r == 0)
+			r = change_root(s, root, &e);
 	}
 	free(own);
 	if (r == 0) {
@@ -342,6 +393,8 @@ void setup_through_view(const struct setup *s)
 		childreport_fail(s->report, e);
 	}
 	r = setup_sources(s->box->spec, &sources, &e);
+	if (r == 0 && s->monitor)
+		r = s->monitor->sources(s->monitor->arg, &e);
 	if (r == 0 && (r = ns_join(s->view->mntns, CLONE_NEWNS)) < 0)
 		(void)err_errno(&e, -r, "cannot enter the slot's view");
 	if (r < 0)

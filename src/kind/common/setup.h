@@ -6,16 +6,30 @@
 #include "kind/common/gateway.h"
 #include "kind/common/view.h"
 
+/* What stands between a box's namespaces and its commands, in kinds where the guest does not run them right there: the
+ * first process is the guest's program with other arguments, and its root is not the box's: that is the folder
+ * MONITOR_BOX of a root which the kind fills as it needs. There the box has no /proc and no /dev. */
+struct monitor {
+	char *const *argv; /* of the guest's program; argv[1] is to be the number of the connection, "3" */
+	void *arg;         /* for the functions; both return 0 or -errno */
+	/* In a copy of the host's mounts: clones (mnt_clone()) what fill will attach. */
+	int (*sources)(void *arg, struct err **e);
+	/* In the box's namespaces; `root` is the empty root with MONITOR_BOX in it. Its /proc is made. */
+	int (*fill)(void *arg, int root, struct err **e);
+};
+#define MONITOR_BOX "box"
+
 struct setup {
 	const struct kind_box *box;
-	const struct view *view;     /* NULL: make everything in the box's own namespaces */
-	const struct hostpaths *set; /* used without a view */
-	struct gateway *gateway;     /* NULL: the box's network is not BOX_NET_GATE */
-	int guest;                   /* sealed memfd of the guest's program */
-	int link;                    /* the guest's end of the connection */
-	int report;                  /* where failures go; closes when the guest runs */
-	int agent;                   /* where the socket of the box's SSH agent goes; -1: it has none */
-	int go;                      /* without a view: a byte comes when the user namespace's maps are written */
+	const struct monitor *monitor; /* NULL: none */
+	const struct view *view;       /* NULL: make everything in the box's own namespaces */
+	const struct hostpaths *set;   /* used without a view */
+	struct gateway *gateway;       /* NULL: the box's network is not BOX_NET_GATE */
+	int guest;                     /* sealed memfd of the guest's program */
+	int link;                      /* the guest's end of the connection */
+	int report;                    /* where failures go; closes when the guest runs */
+	int agent;                     /* where the socket of the box's SSH agent goes; -1: it has none */
+	int go;                        /* without a view: a byte comes when the user namespace's maps are written */
 };
 
 /* Namespaces a box gets anew, as flags for ns_fork(). */
