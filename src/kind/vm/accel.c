@@ -105,9 +105,6 @@ static char *probe_failed(const char *device, const struct kvmprobe *p)
 	switch (p->errnum) {
 	case EBUSY:
 		return xasprintf("%s is held by another hypervisor (VirtualBox, VMware): end its machines", device);
-	case ETIMEDOUT:
-		return xasprintf("%s does not run a loop of a machine within %d ms: there is no hardware behind it",
-				 device, ACCEL_PROBE_MAX_MS);
 	default:
 		return xasprintf("%s: %s: %s", device, p->stage, strerror(p->errnum));
 	}
@@ -119,8 +116,9 @@ static void judge(const char *device, long us, struct accel_verdict *ret)
 	ret->usable = us <= ACCEL_LOOP_MAX_US;
 	ret->why = ret->usable ? xstrdup("")
 			       : xasprintf("%s runs, but without hardware behind it: a loop that takes under 1 ms took "
-					   "%ld.%ld ms",
-					   device, us / 1000, us % 1000 / 100);
+					   "%ld.%ld ms%s",
+					   device, us / 1000, us % 1000 / 100,
+					   us >= ACCEL_PROBE_MAX_MS * 1000L ? " and had not ended" : "");
 }
 
 void accel_probe(const char *device, int dir, struct accel_verdict *ret)
@@ -144,7 +142,9 @@ void accel_probe(const char *device, int dir, struct accel_verdict *ret)
 	ret->cached = us >= 0;
 	if (us < 0) {
 		kvmprobe_run(fd, ACCEL_PROBE_MAX_MS, &p);
-		if (p.errnum) {
+		if (p.errnum == ETIMEDOUT) {
+			p.loop_us = ACCEL_PROBE_MAX_MS * 1000L;
+		} else if (p.errnum) {
 			ret->why = probe_failed(device, &p);
 			return;
 		}

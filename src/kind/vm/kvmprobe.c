@@ -7,8 +7,9 @@
  *         out  %al, $0x10         -> KVM_EXIT_IO
  *
  * The processor starts in 64-bit mode at CODE: a processor that is old or is a virtual one itself may interpret real
- * mode, which would be slow where nothing is wrong. The time of KVM_RUN is the answer. The whole runs in a child, as a
- * KVM that is not one may not come back. */
+ * mode, which would be slow where nothing is wrong. The answer is the processor time of KVM_RUN, which counts the
+ * machine's own and not the waiting on a busy host. The whole runs in a child, as a KVM that is not one may not come
+ * back. */
 #include "kind/vm/kvmprobe.h"
 
 #include "base/mem.h"
@@ -133,11 +134,11 @@ static bool time_loop(struct probe *p, long *ret_us)
 	p->run->exit_reason = KVM_EXIT_UNKNOWN;
 	if (ioctl(p->cpu, KVM_SET_REGS, &regs) < 0)
 		return failed(p, "KVM_SET_REGS", errno);
-	(void)clock_gettime(CLOCK_MONOTONIC, &a);
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
 	while (ioctl(p->cpu, KVM_RUN, 0) < 0)
 		if (errno != EINTR)
 			return failed(p, "KVM_RUN", errno);
-	(void)clock_gettime(CLOCK_MONOTONIC, &b);
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
 	if (p->run->exit_reason != KVM_EXIT_IO || p->run->io.port != PORT)
 		return failed(p, "the machine stopped without a word", EIO);
 	*ret_us = (b.tv_sec - a.tv_sec) * 1000000 + (b.tv_nsec - a.tv_nsec) / 1000;
@@ -155,7 +156,7 @@ static void probe(int kvm, struct kvmprobe *ret)
 	}
 	if (!make_memory(&p) || !make_cpu(&p, kvm))
 		return;
-	/* Again only where it may have been the host's load. */
+	/* Again only where it may have been the host's doing: caches, a host that is itself a busy machine. */
 	for (int i = 0; i < ROUNDS && (i == 0 || (ret->loop_us > FAST_US && ret->loop_us < HOPELESS_US)); i++) {
 		long us;
 

@@ -7,7 +7,7 @@ enum { KVMPROBE_API_VERSION = 12 };
 struct kvmprobe {
 	int errnum;     /* 0: it ran; ETIMEDOUT: it did not end, and was killed */
 	char stage[48]; /* what failed then ("KVM_CREATE_VM") */
-	long loop_us;   /* best of up to three */
+	long loop_us;   /* of processor time; best of up to three */
 };
 
 /* Of an open /dev/kvm; negative: not one. */
