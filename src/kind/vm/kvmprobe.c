@@ -158,7 +158,7 @@ static void probe(int kvm, struct kvmprobe *ret)
 		return;
 	/* Again only where it may have been the host's doing: caches, a host that is itself a busy machine. */
 	for (int i = 0; i < ROUNDS && (i == 0 || (ret->loop_us > FAST_US && ret->loop_us < HOPELESS_US)); i++) {
-		long us;
+		long us = 0;
 
 		if (!time_loop(&p, &us))
 			return;
