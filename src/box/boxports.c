@@ -421,16 +421,21 @@ void boxports_work(struct boxports *p, const struct pollfd *fds, struct link *gu
 				take(p, p->forwards[i], p->forwards[i]->fd[k], guest, next_stream);
 }
 
-/* What the guest sent is from inside a box: nothing but a TCP connection goes on. */
-static bool is_tcp(int fd)
+/* What the guest sent is from inside a box: nothing but a connection goes on, TCP's, or that of a bridge to a machine
+ * (wire/bridge.h), which is a unix stream. */
+static bool is_connection(int fd)
 {
 	int domain = 0;
+	int type = 0;
 	int protocol = 0;
 	socklen_t n = sizeof(int);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &n) < 0)
 		return false;
+	if (domain == AF_UNIX)
+		return type == SOCK_STREAM;
 	return (domain == AF_INET || domain == AF_INET6) && protocol == IPPROTO_TCP;
 }
 
@@ -449,7 +454,7 @@ int boxports_frame(struct boxports *p, const struct frame *f, struct link *guest
 	}
 	if (f->type != FRAME_DIALED || p->pending[at].box_fd >= 0 || link_take_fds(guest, &fd, 1) < 0)
 		return -EPROTO;
-	if (!is_tcp(fd) || fd_set_nonblock(fd, true) < 0) {
+	if (!is_connection(fd) || fd_set_nonblock(fd, true) < 0) {
 		(void)close_fd(fd);
 		pending_fail(p, at);
 		return -EPROTO;

@@ -41,6 +41,10 @@ struct kind_box {
 
 struct kind {
 	const char *name;
+	/* The box has a machine of its own: its processors and memory are the machine's, and what it has of the host's
+	 * are bytes. No limits of cgroups, and no descriptor is handed to a command as it is: neither the user's
+	 * terminal nor an SSH agent's socket. */
+	bool machine;
 	/* -ESTALE with *ret_vanished: host paths are gone, see view.h. */
 	int (*prepare)(struct slot *slot, struct strv *ret_vanished, struct err **e);
 	int (*start)(struct kind_box *box, struct err **e);

@@ -125,15 +125,15 @@ static bool pump(struct output *o)
 	return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
-int output_resize(struct output *o, const struct frame *f)
+int output_resize(struct output *o, const uint8_t size[4])
 {
-	uint16_t rows = frame_get16(f->payload);
-	uint16_t cols = frame_get16(f->payload + 2);
+	uint16_t rows = frame_get16(size);
+	uint16_t cols = frame_get16(size + 2);
 
 	if (!o)
 		return -EPROTO;
 	if (o->pty && o->source >= 0 && rows > 0 && cols > 0)
-		(void)tty_set_size(o->source, rows, cols);
+		return tty_set_size(o->source, rows, cols) == -ENOTTY;
 	return 0;
 }
 
@@ -159,7 +159,6 @@ int output_attach(struct output *o, struct link *client, const struct frame *f)
 			(void)!send(pair[0], last, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
 	o->attached[o->n_attached++] = pair[0];
-	(void)output_resize(o, f);
 	msg_put_number(payload, o->pty ? 2 : 1);
 	return link_send(client, f->stream, FRAME_STARTED, 0, payload, sizeof(payload), &pair[1], 1);
 }

@@ -25,11 +25,12 @@ int output_new(int box_dir, const struct secrets *secrets, struct exec *x, int r
 	       struct err **e);
 void output_set_master(struct output *o, int master);
 /* ATTACH: answers STARTED on the client's stream with one end of a socket for the raw bytes, after the end of
- * the log was sent into it, and gives the terminal the client's size unless that is 0. -EPROTO when the box is not
+ * the log was sent into it. The size that came along is the caller's to set. -EPROTO when the box is not
  * detached. */
 int output_attach(struct output *o, struct link *client, const struct frame *f);
-/* RESIZE: sets the terminal's size. */
-int output_resize(struct output *o, const struct frame *f);
+/* Sets the terminal's size: u16 rows, u16 cols. Returns 0, 1 when it is not here but the guest's to be told (RESIZE),
+ * or -EPROTO. */
+int output_resize(struct output *o, const uint8_t size[4]);
 
 /* Fills in at most OUTPUT_POLLS entries, returns how many; and does what they say. NULL is fine. */
 size_t output_poll(struct output *o, struct pollfd *fds);

@@ -21,6 +21,8 @@ void box_spec_release(struct box_spec *spec)
 	for (size_t i = 0; i < spec->npins; i++)
 		free(spec->pins[i].path);
 	free(spec->pins);
+	free(spec->machine.kernel);
+	free(spec->machine.accel);
 	free(spec->sh);
 	free(spec->env);
 	for (size_t i = 0; i < spec->nfiles; i++) {

@@ -71,6 +71,12 @@ struct box_limits {
 	uint64_t timeout_ms;
 };
 
+/* Of a kind that has a machine. NULL: igloo's choice. */
+struct box_machine {
+	char *kernel; /* absolute path */
+	char *accel;  /* "auto", "kvm", "tcg" */
+};
+
 struct box_spec {
 	char *name;
 	char *slot;      /* id */
@@ -82,6 +88,7 @@ struct box_spec {
 	bool host_store;        /* of BOX_NET_GATE: its Nix may have what the host's store has (box/boxstore.h) */
 	struct strv ports;      /* forwarded from the host when the box starts (box/portspec.h) */
 	struct box_limits limits;
+	struct box_machine machine;
 	char *requested; /* what of all this the flake asked for and got, JSON (box/requests.h); or NULL */
 
 	/* The workspace is the first share; further ones are the git folder of a worktree, --share-rw and

@@ -86,12 +86,34 @@ void supervise_set_timer(struct sup *s, uint64_t ms)
 	(void)timerfd_settime(s->timer, 0, &at, NULL);
 }
 
+static void resize_terminal(struct sup *s)
+{
+	uint8_t size[4];
+
+	if (terminal_resize(&s->terminal, size) > 0)
+		(void)link_send(s->guest, MAIN_STREAM, FRAME_RESIZE, 0, size, sizeof(size), NULL, 0);
+}
+
+/* As the kernel would tell those whose terminal it was. */
+static void check_terminal(struct sup *s)
+{
+	if (!s->terminal.lost || s->terminal_lost)
+		return;
+	s->terminal_lost = true;
+	supervise_send_signal(s, MAIN_STREAM, SIGHUP);
+	supervise_set_timer(s, KILL_AFTER_MS);
+}
+
 static void on_signal(struct sup *s)
 {
 	struct signalfd_siginfo info;
 
 	if (read(s->signals, &info, sizeof(info)) != (ssize_t)sizeof(info) || info.ssi_signo == SIGPIPE)
 		return;
+	if (info.ssi_signo == SIGWINCH) {
+		resize_terminal(s);
+		return;
+	}
 	/* A terminal signals the whole process group, the command among it. */
 	if (s->foreground && info.ssi_code == SI_KERNEL && info.ssi_signo != SIGHUP)
 		return;
@@ -159,8 +181,8 @@ static int on_main_frame(struct sup *s, const struct frame *f, struct err **e)
 			return err_set(e, EPROTO, "the guest sent no terminal");
 		if (s->output && master >= 0)
 			output_set_master(s->output, master);
-		else
-			(void)close_fd(master);
+		else if (master >= 0)
+			terminal_begin(&s->terminal, master, &s->tty);
 		if (s->on_started)
 			s->on_started(s->user);
 		return 0;
@@ -173,9 +195,27 @@ static int on_main_frame(struct sup *s, const struct frame *f, struct err **e)
 			s->result.how = SUPERVISE_TIMED_OUT;
 		s->done = true;
 		return 0;
-	default:
+	case FRAME_ERR:
 		return main_failed(s, f, e);
+	default:
+		return err_set(e, EPROTO, "the guest sent what is not due");
 	}
+}
+
+/* The guest's last words. */
+static int guest_refused(const struct frame *f, struct err **e)
+{
+	_cleanup_str_ struct str words = STR_INIT;
+	struct msg_err m;
+
+	if (f->type != FRAME_ERR || msg_get_err(f, &m) < 0 || m.stage != MSG_STAGE_MACHINE)
+		return err_set(e, EPROTO, "the guest refused a frame");
+	str_add_printable(&words, (const char *)f->payload + MSG_ERR_BYTES, f->len - MSG_ERR_BYTES, true);
+	if (m.errnum == ETIMEDOUT)
+		return err_set(e, ETIMEDOUT, "the box's machine does not start%s%s", words.len > 0 ? ": " : "",
+			       str_text(&words));
+	return err_set(e, (int)m.errnum, "the box's machine: %s",
+		       words.len > 0 ? str_text(&words) : strerror((int)m.errnum));
 }
 
 static int on_guest_frame(struct sup *s, const struct frame *f, struct err **e)
@@ -193,7 +233,7 @@ static int on_guest_frame(struct sup *s, const struct frame *f, struct err **e)
 		return 0;
 	}
 	if (f->stream == 0)
-		return f->type == FRAME_PONG ? 0 : err_set(e, EPROTO, "the guest refused a frame");
+		return f->type == FRAME_PONG ? 0 : guest_refused(f, e);
 	if (f->stream == MAIN_STREAM)
 		return on_main_frame(s, f, e);
 	r = boxports_frame(s->box->ports, f, s->guest);
@@ -202,6 +242,8 @@ static int on_guest_frame(struct sup *s, const struct frame *f, struct err **e)
 	route = route_of(s, f->stream);
 	if (!route)
 		return 0;
+	if (f->type != FRAME_STARTED && f->type != FRAME_EXIT && f->type != FRAME_ERR)
+		return err_set(e, EPROTO, "the guest sent what is not due");
 	if (f->type == FRAME_STARTED && route->pty) {
 		if (link_take_fds(s->guest, &master, 1) < 0)
 			return err_set(e, EPROTO, "the guest sent no terminal");
@@ -285,8 +327,8 @@ static short wanted(const struct link *l)
 
 static int step(struct sup *s, struct err **e)
 {
-	enum { GUEST, LISTENER, SIGNALS, TIMER, WATCH, NET, AGENT = NET + BOXNET_POLLS };
-	enum { FIXED = AGENT + BOXAGENT_POLLS };
+	enum { GUEST, LISTENER, SIGNALS, TIMER, WATCH, TERMINAL, NET = TERMINAL + TERMINAL_POLLS };
+	enum { AGENT = NET + BOXNET_POLLS, FIXED = AGENT + BOXAGENT_POLLS };
 	struct pollfd fds[FIXED + CLIENTS_MAX + OUTPUT_POLLS + BOXPORTS_POLLS];
 	size_t n_clients = s->n_clients;
 	size_t n = FIXED + n_clients;
@@ -298,6 +340,7 @@ static int step(struct sup *s, struct err **e)
 	fds[SIGNALS] = (struct pollfd){.fd = s->signals, .events = POLLIN};
 	fds[TIMER] = (struct pollfd){.fd = s->timer, .events = POLLIN};
 	fds[WATCH] = (struct pollfd){.fd = s->watch, .events = POLLIN};
+	terminal_poll(&s->terminal, fds + TERMINAL);
 	boxnet_poll(s->box->net, fds + NET);
 	boxagent_poll(s->box->agent, fds + AGENT);
 	for (size_t i = 0; i < n_clients; i++)
@@ -310,6 +353,8 @@ static int step(struct sup *s, struct err **e)
 	watch_begin(s);
 	if (fds[WATCH].revents && protect_reapply(s->box->protect))
 		repin(s);
+	terminal_work(&s->terminal, fds + TERMINAL);
+	check_terminal(s);
 	output_work(s->output, fds + FIXED + n_clients);
 	boxnet_work(s->box->net, fds + NET);
 	if (boxagent_work(s->box->agent, fds + AGENT))
@@ -369,12 +414,16 @@ int supervise_run(struct box *box, struct exec *main, const int *fds, void (*on_
 		  struct supervise_result *ret, struct err **e)
 {
 	struct sup s = {.box = box, .next_stream = MAIN_STREAM + 1, .on_started = on_started, .user = user};
-	struct tty_saved tty;
 	int handed[EXEC_FDS];
 	sigset_t set;
 	int r;
 
+	s.terminal = TERMINAL_INIT;
 	signal_set(&set);
+	if ((main->flags & EXEC_PTY) && !box->spec->detached) {
+		(void)sigaddset(&set, SIGWINCH);
+		(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	}
 	s.foreground = main->flags & EXEC_FOREGROUND;
 	s.main_pty = main->flags & EXEC_PTY;
 	s.watch = -1;
@@ -383,7 +432,7 @@ int supervise_run(struct box *box, struct exec *main, const int *fds, void (*on_
 	s.timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	s.guest = xcalloc(1, sizeof(*s.guest));
 	link_init(s.guest, take_fd(&box->running.link), GUEST_OUT_MAX);
-	tty_save(&tty);
+	tty_save(&s.tty);
 	r = s.signals < 0 || s.timer < 0 ? err_errno(e, errno, "cannot make the supervisor's descriptors") : 0;
 	if (r == 0 && box->spec->detached)
 		r = output_new(box->dir, box->running.secrets, main, handed, &s.output, e);
@@ -405,7 +454,8 @@ int supervise_run(struct box *box, struct exec *main, const int *fds, void (*on_
 		supervise_set_timer(&s, box->spec->limits.timeout_ms);
 	while (r == 0 && !s.done)
 		r = step(&s, e);
-	tty_restore(&tty);
+	terminal_end(&s.terminal);
+	tty_restore(&s.tty);
 	if (r == 0)
 		*ret = s.result;
 	sup_release(&s);

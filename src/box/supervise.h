@@ -19,9 +19,10 @@ struct supervise_result {
 void supervise_signals_block(void);
 void supervise_signals_restore(void);
 
-/* Runs `main` (its flags are completed here; fds its three descriptors or NULL with EXEC_PTY) in a box that was
- * started, until it ends. `on_started`, if not NULL, is called once when it runs. An error that says the command
- * was not found or cannot be executed has exit code 127 or 126. */
+/* Runs `main` (its flags are completed here; fds its three descriptors or NULL with EXEC_PTY: then the user's
+ * terminal, stdin and stdout, is relayed to the command's own, unless the box is detached) in a box that was started,
+ * until it ends. `on_started`, if not NULL, is called once when it runs. An error that says the command was not found
+ * or cannot be executed has exit code 127 or 126. */
 int supervise_run(struct box *box, struct exec *main, const int *fds, void (*on_started)(void *), void *user,
 		  struct supervise_result *ret, struct err **e);
 

@@ -3,6 +3,7 @@
 #define IGLOO_BOX_SUPERVISE_IMPL_H
 
 #include "box/supervise.h"
+#include "box/terminal.h"
 #include "wire/link.h"
 
 #include <stdint.h>
@@ -41,6 +42,9 @@ struct sup {
 	int watch;           /* protect_watch()'s, once it is due */
 	int64_t watch_at_ms; /* when; 0: not wanted, or watching already */
 	struct output *output;
+	struct terminal terminal; /* main_pty without output: the user's own */
+	struct tty_saved tty;
+	bool terminal_lost; /* and the command was told */
 	bool foreground;
 	bool main_pty;
 	bool timed_out;

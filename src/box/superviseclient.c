@@ -100,6 +100,31 @@ static int client_ports(struct sup *s, struct client *c, const struct frame *f)
 	return client_reply(c, FRAME_PORTS, r, e);
 }
 
+/* Of one of the client's commands, or of the box's own; there the terminal may be the guest's to resize, too. */
+static int client_resize(struct sup *s, struct client *c, const struct frame *f)
+{
+	int r;
+
+	if (f->stream == 0) {
+		r = output_resize(s->output, f->payload);
+		return r > 0 ? link_send(s->guest, MAIN_STREAM, FRAME_RESIZE, 0, f->payload, f->len, NULL, 0) : r;
+	}
+	for (size_t i = 0; i < s->n_routes; i++)
+		if (s->routes[i].client == c && s->routes[i].client_stream == f->stream && s->routes[i].pty)
+			return link_send(s->guest, s->routes[i].guest_stream, FRAME_RESIZE, 0, f->payload, f->len, NULL,
+					 0);
+	return 0;
+}
+
+static int client_attach(struct sup *s, struct client *c, const struct frame *f)
+{
+	int r = output_attach(s->output, &c->link, f);
+
+	if (r == 0 && output_resize(s->output, f->payload) > 0)
+		r = link_send(s->guest, MAIN_STREAM, FRAME_RESIZE, 0, f->payload, f->len, NULL, 0);
+	return r;
+}
+
 static int client_frame(struct sup *s, struct client *c, const struct frame *f)
 {
 	switch (f->type) {
@@ -116,13 +141,13 @@ static int client_frame(struct sup *s, struct client *c, const struct frame *f)
 		supervise_set_timer(s, (uint64_t)msg_get_grace(f) + KILL_AFTER_MS);
 		return link_send(s->guest, 0, FRAME_SHUTDOWN, 0, f->payload, f->len, NULL, 0);
 	case FRAME_ATTACH:
-		return output_attach(s->output, &c->link, f);
+		return client_attach(s, c, f);
 	case FRAME_GRANT:
 		return client_grant(s, c, f);
 	case FRAME_PORTS:
 		return client_ports(s, c, f);
 	case FRAME_RESIZE:
-		return output_resize(s->output, f);
+		return client_resize(s, c, f);
 	default:
 		return -EPROTO;
 	}

@@ -4,7 +4,8 @@
 #define AT(member) offsetof(struct box_options, member)
 
 /* The kinds that this igloo has, as kind/kinds.c lists them. */
-static const char *const kind_names[] = {"sandbox", NULL};
+static const char *const kind_names[] = {"sandbox", "vm", NULL};
+static const char *const accel_names[] = {"auto", "kvm", "tcg", NULL};
 
 const struct opt box_place_opts[] = {
 	{.name = "dir",
@@ -95,6 +96,17 @@ const struct opt box_limit_opts[] = {
 	 .kind = OPT_DURATION,
 	 .offset = AT(timeout),
 	 .help = "stop the box after TIME: 30s, 5m, 2h; a bare number is seconds"},
+	{.name = "kernel",
+	 .arg = "PATH",
+	 .kind = OPT_PATH,
+	 .offset = AT(kernel),
+	 .help = "of a vm: its kernel (bzImage or vmlinux, or a folder with one), not the newest one found"},
+	{.name = "accel",
+	 .arg = "ACCEL",
+	 .kind = OPT_CHOICE,
+	 .offset = AT(accel),
+	 .help = "of a vm: whether it runs on the processor itself or is emulated",
+	 .choices = accel_names},
 	{.name = NULL},
 };
 

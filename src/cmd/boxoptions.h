@@ -30,6 +30,8 @@ struct box_options {
 	uint64_t memory; /* bytes */
 	uint64_t pids;
 	uint64_t timeout; /* milliseconds */
+	const char *kernel;
+	const char *accel;
 	bool detach;
 	struct strv allow; /* policy entries (net/policy.h) */
 	bool allow_unnamed_tls;
@@ -60,7 +62,7 @@ extern const struct opt box_running_opts[];
 	{                                     \
 		"Files", box_files_opts, (at) \
 	}
-/* cpus, memory, pids, timeout */
+/* cpus, memory, pids, timeout, kernel, accel */
 #define BOX_GROUP_LIMITS(at)                   \
 	{                                      \
 		"Limits", box_limit_opts, (at) \

@@ -67,6 +67,15 @@ int client_send_number(struct link *l, uint32_t stream, enum frame_type type, ui
 	return link_send(l, stream, type, 0, payload, sizeof(payload), NULL, 0);
 }
 
+int client_send_size(struct link *l, uint32_t stream, uint16_t rows, uint16_t cols)
+{
+	uint8_t payload[4];
+
+	frame_put16(payload, rows);
+	frame_put16(payload + 2, cols);
+	return link_send(l, stream, FRAME_RESIZE, 0, payload, sizeof(payload), NULL, 0);
+}
+
 int client_answer(struct link *l, enum frame_type type, int timeout_ms, struct frame *ret)
 {
 	int64_t end = client_now_ms() + timeout_ms;

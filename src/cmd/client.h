@@ -22,6 +22,8 @@ static inline void client_closep(struct link **l)
 
 /* Sends SIGNAL or SHUTDOWN, whose payload is one number. Returns 0 or -errno. */
 int client_send_number(struct link *l, uint32_t stream, enum frame_type type, uint32_t value);
+/* Sends RESIZE: a terminal that is none here is one in a machine. */
+int client_send_size(struct link *l, uint32_t stream, uint16_t rows, uint16_t cols);
 /* Waits at most so long for a frame of that type about the connection itself. -EPIPE when it ends without. */
 int client_answer(struct link *l, enum frame_type type, int timeout_ms, struct frame *ret);
 /* The supervisor's own error in its answer to GRANT or PORTS, with its hint; 0 when it is none. */

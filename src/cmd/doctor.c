@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 #include "cmd/report.h"
 #include "fmt/json.h"
+#include "kind/vm/facts.h"
 #include "sys/probe.h"
 
 #include <errno.h>
@@ -79,6 +80,7 @@ static int run(struct invocation *inv, struct err **e)
 	int r = 0;
 
 	probe_all(&facts);
+	vm_facts(&facts);
 	runs = probe_sandbox_runs(&facts);
 	if (inv->global.json)
 		r = add_json(&s, &facts, runs, e);

@@ -86,7 +86,7 @@ int enter_environment(const struct box_options *o, bool refresh, bool interactiv
 {
 	struct box_spec extra = {0};
 	struct environment_query q = {
-		.kind = in->kind,
+		.kind = in->kind->machine ? kinds[0] : in->kind,
 		.source = &in->source,
 		.shell = o->shell ? o->shell : "default",
 		.any_shell = !o->shell,
@@ -237,6 +237,8 @@ static int fill_spec(const struct box_options *o, struct enter *in, struct err *
 	spec->detached = o->detach;
 	spec->limits = (struct box_limits){
 		.cpu_milli = o->cpus, .memory = o->memory, .pids = o->pids, .timeout_ms = o->timeout};
+	spec->machine = (struct box_machine){.kernel = o->kernel ? xstrdup(o->kernel) : NULL,
+					     .accel = o->accel ? xstrdup(o->accel) : NULL};
 	if (*in->record.bash)
 		spec->sh = xstrdup(in->record.bash);
 	path = strv_env_get(&in->env, "PATH");
@@ -289,6 +291,29 @@ static int start_behind(struct strv *argv, struct err **e)
 	return err_errno(e, errno, "cannot run %s", argv->v[0]);
 }
 
+static bool has_machine(const char *name)
+{
+	const struct kind *kind;
+
+	return name && kind_find(name, &kind, NULL) == 0 && kind->machine;
+}
+
+/* What a machine cannot keep is refused, and what only a machine has. */
+static int check_kind(const struct box_options *o, const struct enter *in, struct err **e)
+{
+	const char *name = in->kind->name;
+
+	if (!in->kind->machine)
+		return o->kernel || o->accel
+			       ? err_set(e, EINVAL, "--kernel and --accel are for --in vm, not for a %s", name)
+			       : 0;
+	if (in->spec.limits.pids)
+		return err_set(e, ENOTSUP, "the number of processes in a %s cannot be limited yet (--pids)", name);
+	if (in->ssh_keys.n > 0)
+		return err_set(e, ENOTSUP, "a %s cannot use the SSH agent yet", name);
+	return 0;
+}
+
 /* Limits that this process cannot set may be there for one that the user's systemd starts. */
 static int plan_limits(uint64_t cpus, uint64_t memory, uint64_t pids, struct err **e)
 {
@@ -317,7 +342,7 @@ int enter_prepare(const struct box_options *o, bool interactive, struct enter *i
 
 	*in = (struct enter){.kind = NULL};
 	r = portspec_check(&o->ports, e);
-	if (r == 0)
+	if (r == 0 && !has_machine(o->kind))
 		r = plan_limits(o->cpus, o->memory, o->pids, e);
 	if (r == 0)
 		r = name_secrets(o, &in->secrets, e);
@@ -340,6 +365,8 @@ int enter_prepare(const struct box_options *o, bool interactive, struct enter *i
 	r = fill_spec(o, in, e);
 	if (r == 0)
 		r = asking_apply(in, e);
+	if (r == 0)
+		r = check_kind(o, in, e);
 	if (r == 0)
 		r = secrets_check_shares(&in->secrets, &in->spec, e);
 	if (r == 0)

@@ -23,7 +23,7 @@ static int limit(struct enter *in, struct box *box, struct err **e)
 {
 	const struct box_limits *l = &in->spec.limits;
 	const struct cgroup_limits limits = {.cpu_milli = l->cpu_milli, .memory = l->memory, .pids = l->pids};
-	int r = cgroup_create(in->spec.name, &limits, &in->cgroup, e);
+	int r = in->kind->machine ? 0 : cgroup_create(in->spec.name, &limits, &in->cgroup, e);
 
 	/* The guest has run nothing yet: whatever it starts is inside. */
 	return r < 0 || !in->cgroup ? r : cgroup_add(in->cgroup, box->running.pid, e);
@@ -159,12 +159,13 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 {
 	struct stdio_guard stdio = STDIO_GUARD_INIT;
 	struct box *box = NULL;
+	bool handed = !in->spec.detached && !(x->flags & EXEC_PTY);
 	int r;
 
-	r = in->spec.detached ? 0 : stdio_guard_make(false, &stdio, e);
+	r = handed ? stdio_guard_make(false, &stdio, e) : 0;
 	if (r < 0)
 		return r;
-	if (!in->spec.detached)
+	if (handed && !in->kind->machine)
 		add_terminal(&in->spec);
 	supervise_signals_block();
 	r = box_make(in->kind, &in->spec, in->slot, shown, &box, e);
@@ -181,7 +182,7 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 	if (r == 0)
 		say_own_ports(in, box);
 	if (r == 0)
-		r = supervise_run(box, x, stdio.fds, on_started, user, result, e);
+		r = supervise_run(box, x, handed ? stdio.fds : NULL, on_started, user, result, e);
 	stdio_guard_end(&stdio);
 	if (box) {
 		say_limits_hit(in);
@@ -326,7 +327,11 @@ int enter_run(struct enter *in, const struct box_options *o, bool json, char *co
 		return run_detached(in, json, shown, &x, e);
 	/* Without a terminal there is no job control to keep, and the command gets a session of its own: it cannot
 	 * signal igloo's process group, whose members are the host's. */
-	x.flags = EXEC_HAS_FDS | (has_terminal() ? EXEC_FOREGROUND : 0);
+	x.flags = EXEC_HAS_FDS | (has_terminal() && !in->kind->machine ? EXEC_FOREGROUND : 0);
+	if (in->kind->machine && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) {
+		x.flags = EXEC_PTY;
+		tty_size(STDOUT_FILENO, &x.rows, &x.cols);
+	}
 	r = run_to_end(in, shown, &x, NULL, NULL, &result, e);
 	if (r == 0)
 		translate(&result, ret_code, ret_signal);

@@ -127,7 +127,8 @@ static void on_signal(struct pump *r, int signo)
 		if (!s->pty || r->stream < 0)
 			return;
 		tty_size(STDOUT_FILENO, &rows, &cols);
-		(void)tty_set_size(r->stream, rows, cols);
+		if (tty_set_size(r->stream, rows, cols) == -ENOTTY)
+			(void)client_send_size(r->link, STREAM, rows, cols);
 	} else if (signo == SIGHUP) {
 		hang_up(s, SIGHUP);
 	} else if (signo != SIGPIPE) {

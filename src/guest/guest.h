@@ -13,6 +13,7 @@ enum {
 	/* So many commands may be between fork and execve; then the guest stops reading frames. It keeps
 	 * the guest far below any limit of open files, where descriptors in a frame would get lost. */
 	STARTING_MAX = 64,
+	GUEST_LINK_FD = 3,
 	DIALS_MAX = 64,       /* connections that are being made; more are refused */
 	OUT_MAX = 256 * 1024, /* unsent bytes after which a host that does not read is given up */
 };
@@ -61,6 +62,16 @@ struct guest {
 	bool draining;   /* a command is ENDED */
 	bool broken;     /* the host does not read: as if the connection had ended */
 };
+
+/* Plays the guest's part to its end. `fd`: the socket's number, as text. */
+void guest_run(const char *fd) ATTR_NORETURN;
+/* Every signal blocked and every disposition the default. */
+void guest_set_signals(void);
+/* The socket, whose number is the text `arg`, becomes GUEST_LINK_FD, 0 to 2 /dev/null (a command's output must not be
+ * kept open by the guest), all else is closed. */
+void guest_set_descriptors(const char *arg);
+/* Cannot start. */
+void guest_die(const char *what) ATTR_NORETURN;
 
 /* Queues a frame; sets g->broken when that fails. A master >= 0 goes along and is no longer the caller's. */
 void guest_send(struct guest *g, uint32_t stream, enum frame_type type, const void *payload, size_t n, int master);

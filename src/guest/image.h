@@ -4,6 +4,10 @@
 
 #include <stddef.h>
 
+/* Of `igloo-guest FD --vm …` (guest/vm.h): what the QEMU that it starts has as the port of that name. */
+enum { VMHOST_PORT_FD = 3 };
+#define VM_PORT_NAME "igloo"
+
 /* A static ELF executable for the machine that igloo was built for. */
 extern const unsigned char guest_image[];
 extern const size_t guest_image_size;

@@ -21,9 +21,13 @@
  * SHUTDOWN or when the host closed the connection, 1 after a protocol error or a host that does not
  * read, 125 when it could not start.
  *
+ * The same program has two more parts to play in a box that is a machine: vmhost.c, as PID 1 of the box around it, and
+ * vminit.c, as /init in it, which starts a guest of this kind as PID 1 of a namespace there.
+ *
  * The starter sets PR_SET_PDEATHSIG; that the starter may have died before that needs no check here
  * (getppid() is 0 in a new PID namespace anyway): the socket then is at its end. */
 #include "guest/guest.h"
+#include "guest/vm.h"
 
 #include "base/clock.h"
 #include "sys/fd.h"
@@ -39,7 +43,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINK_FD = 3, LAST_WORDS_MS = 1000, EXIT_BROKEN = 1, EXIT_START = 125 };
+enum { LAST_WORDS_MS = 1000, EXIT_BROKEN = 1, EXIT_START = 125 };
 
 static struct guest guest;
 static volatile sig_atomic_t child_ended;
@@ -58,7 +62,7 @@ static void on_sigchld(int signo)
 	child_ended = 1;
 }
 
-static void ATTR_NORETURN die(const char *what)
+void guest_die(const char *what)
 {
 	struct str s = STR_INIT;
 
@@ -154,6 +158,8 @@ static int on_frame(struct guest *g, const struct frame *f)
 	case FRAME_SHUTDOWN:
 		on_shutdown(g, msg_get_grace(f));
 		return 0;
+	case FRAME_RESIZE: /* the host has the terminal itself */
+		return f->stream ? 0 : -EPROTO;
 	case FRAME_PING:
 		guest_send(g, 0, FRAME_PONG, f->payload, f->len, -1);
 		return 0;
@@ -262,38 +268,31 @@ static void ATTR_NORETURN loop(struct guest *g)
 	}
 }
 
-/* Every signal blocked (ppoll lets SIGCHLD in), every disposition the default: execve keeps ignored
- * ones, so a starter that ignores SIGPIPE or SIGHUP would hand that down to every command. */
-static void set_signals(void)
+/* Execve keeps ignored signals, so a starter that ignores SIGPIPE or SIGHUP would hand that down to every command. */
+void guest_set_signals(void)
 {
-	struct sigaction act = {.sa_handler = SIG_DFL};
 	sigset_t all;
 
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	for (int i = 1; i < NSIG; i++)
 		set_default(i);
-	act.sa_handler = on_sigchld;
-	act.sa_flags = SA_NOCLDSTOP;
-	(void)sigaction(SIGCHLD, &act, NULL);
 }
 
-/* The socket becomes LINK_FD, 0 to 2 /dev/null (a command's output must not be kept open by the
- * guest), all else is closed. */
-static void set_descriptors(const char *arg)
+void guest_set_descriptors(const char *arg)
 {
 	int fd = 0, null;
 
 	for (; *arg >= '0' && *arg <= '9' && fd < 100000; arg++)
 		fd = fd * 10 + (*arg - '0');
-	fd = *arg ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, LINK_FD);
-	if (fd < 0 || (fd != LINK_FD && dup3(fd, LINK_FD, O_CLOEXEC) < 0))
-		die("not a descriptor");
-	fd_close_from(LINK_FD + 1);
+	fd = *arg ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, GUEST_LINK_FD);
+	if (fd < 0 || (fd != GUEST_LINK_FD && dup3(fd, GUEST_LINK_FD, O_CLOEXEC) < 0))
+		guest_die("not a descriptor");
+	fd_close_from(GUEST_LINK_FD + 1);
 	null = open("/dev/null", O_RDWR);
 	if (null < 0)
-		die("cannot open /dev/null");
-	for (int i = 0; i < LINK_FD; i++)
+		guest_die("cannot open /dev/null");
+	for (int i = 0; i < GUEST_LINK_FD; i++)
 		if (null != i)
 			(void)dup2(null, i);
 	if (null > STDERR_FILENO)
@@ -306,26 +305,38 @@ static void say_hello(struct guest *g)
 	uint8_t p[MSG_HELLO_BYTES];
 
 	if (getrandom(m.nonce, sizeof(m.nonce), 0) != sizeof(m.nonce))
-		die("no random bytes");
+		guest_die("no random bytes");
 	msg_put_hello(p, &m);
 	guest_send(g, 0, FRAME_HELLO, p, sizeof(p), -1);
 }
 
-int main(int argc, char **argv)
+void guest_run(const char *fd)
 {
-	if (argc != 2)
-		die("usage: igloo-guest FD");
-	/* kill(-1) from anywhere else would reach past the box. */
-	if (getpid() != 1)
-		die("runs only as PID 1 of a box");
-	(void)prctl(PR_SET_DUMPABLE, 0);
-	(void)prctl(PR_SET_NAME, "igloo-guest");
-	set_signals();
-	set_descriptors(argv[1]);
+	struct sigaction act = {.sa_handler = on_sigchld, .sa_flags = SA_NOCLDSTOP};
+
+	guest_set_signals();
+	(void)sigaction(SIGCHLD, &act, NULL); /* ppoll() lets it in */
+	guest_set_descriptors(fd);
 	if (chdir("/") < 0)
-		die("cannot enter /");
-	link_init(&guest.link, LINK_FD, OUT_MAX);
+		guest_die("cannot enter /");
+	link_init(&guest.link, GUEST_LINK_FD, OUT_MAX);
 	guest.root = geteuid() == 0;
 	say_hello(&guest);
 	loop(&guest);
+}
+
+int main(int argc, char **argv)
+{
+	/* kill(-1) from anywhere else would reach past the box. */
+	if (getpid() != 1)
+		guest_die("runs only as PID 1 of a box");
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	(void)prctl(PR_SET_NAME, "igloo-guest");
+	if (argc >= 1 && strcmp(argv[0], "/init") == 0)
+		vminit_run();
+	if (argc > 3 && strcmp(argv[2], "--vm") == 0)
+		vmhost_run(argv[1], argv + 3);
+	if (argc != 2)
+		guest_die("usage: igloo-guest FD [--vm [--hello-ms MS] PROGRAM ARGUMENT...]");
+	guest_run(argv[1]);
 }

@@ -1,10 +1,11 @@
 #include "box/kind.h"
 #include "kind/sandbox/sandbox.h"
+#include "kind/vm/vm.h"
 
 #include <errno.h>
 #include <string.h>
 
-const struct kind *const kinds[] = {&kind_sandbox, NULL};
+const struct kind *const kinds[] = {&kind_sandbox, &kind_vm, NULL};
 
 int kind_find(const char *name, const struct kind **ret, struct err **e)
 {

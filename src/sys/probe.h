@@ -31,6 +31,13 @@ void probe_all(struct probe_facts *ret);
 void probe_release(struct probe_facts *facts);
 #define _cleanup_probe_ ATTR_CLEANUP(probe_release)
 
+/* Appends a fact that is YES; title, id static. Returns it to be changed. */
+struct probe_fact *probe_add(struct probe_facts *facts, const char *id, const char *title, const char *fmt, ...)
+	ATTR_PRINTF(4, 5);
+/* Gives the fact another state and a reason. */
+void probe_lacks(struct probe_fact *fact, enum probe_state state, const char *fmt, ...) ATTR_PRINTF(3, 4);
+void probe_fix(struct probe_fact *fact, const char *fmt, ...) ATTR_PRINTF(2, 3);
+
 /* The fact of that id, or NULL. */
 const struct probe_fact *probe_find(const struct probe_facts *facts, const char *id);
 /* Is every fact that a sandbox needs YES? */

@@ -33,13 +33,6 @@ void probe_try(int result[TRIALS]);
 /* Why a user namespace failed with errnum, and what to do. */
 void probe_why_userns(int errnum, struct str *why, struct str *fix);
 
-/* Appends a fact that is YES; title, id static. Returns it to be changed. */
-struct probe_fact *probe_add(struct probe_facts *facts, const char *id, const char *title, const char *fmt, ...)
-	ATTR_PRINTF(4, 5);
-/* Gives the fact another state and a reason. */
-void probe_lacks(struct probe_fact *fact, enum probe_state state, const char *fmt, ...) ATTR_PRINTF(3, 4);
-void probe_fix(struct probe_fact *fact, const char *fmt, ...) ATTR_PRINTF(2, 3);
-
 /* Limits by cgroups, Nix, git, KVM, lingering. */
 void probe_tools(struct probe_facts *facts);
 

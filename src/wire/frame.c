@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* What a frame of each type looks like; `max` 0 marks a number without a type. */
+/* What a frame of each type looks like; one with neither stream marks a number without a type. */
 static const struct {
 	uint32_t min;
 	uint32_t max;
@@ -16,17 +16,22 @@ static const struct {
 	[FRAME_EXEC] = {1, FRAME_PAYLOAD_MAX, FRAME_MORE, false, true},
 	[FRAME_STARTED] = {4, 4, 0, false, true},
 	[FRAME_EXIT] = {8, 8, 0, false, true},
-	[FRAME_ERR] = {8, 8, 0, true, true},
+	[FRAME_ERR] = {8, 8 + FRAME_WORDS_MAX, 0, true, true},
 	[FRAME_SIGNAL] = {4, 4, 0, false, true},
 	[FRAME_SHUTDOWN] = {4, 4, 0, true, false},
 	[FRAME_PING] = {8, 8, 0, true, false},
 	[FRAME_PONG] = {8, 8, 0, true, false},
-	[FRAME_RESIZE] = {4, 4, 0, true, false},
+	[FRAME_RESIZE] = {4, 4, 0, true, true},
 	[FRAME_ATTACH] = {4, 4, 0, false, true},
 	[FRAME_GRANT] = {1, FRAME_ANSWER_MAX, 0, true, false},
 	[FRAME_DIAL] = {2, 2, 0, false, true},
 	[FRAME_DIALED] = {2, 2, 0, false, true},
 	[FRAME_PORTS] = {1, FRAME_ANSWER_MAX, 0, true, false},
+	[FRAME_DATA] = {1, FRAME_PAYLOAD_MAX, FRAME_CHANNEL_MASK, false, true},
+	[FRAME_EOF] = {0, 0, FRAME_CHANNEL_MASK, false, true},
+	[FRAME_CREDIT] = {4, 4, FRAME_CHANNEL_MASK, false, true},
+	[FRAME_TIME] = {8, 8, 0, true, false},
+	[FRAME_CLOSE] = {0, 0, FRAME_CHANNEL_MASK, false, true},
 };
 
 uint16_t frame_get16(const uint8_t *p)
@@ -77,7 +82,7 @@ void frame_grew(struct frame_decoder *d, size_t n)
 
 static bool is_legal(const struct frame *f)
 {
-	if (f->type >= sizeof(types) / sizeof(types[0]) || types[f->type].max == 0)
+	if (f->type >= sizeof(types) / sizeof(types[0]))
 		return false;
 	if (f->len < types[f->type].min || f->len > types[f->type].max)
 		return false;

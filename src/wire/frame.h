@@ -37,6 +37,9 @@
  *   ATTACH    client command  u16 rows, u16 cols      to a supervisor only (box/control.h), which answers
  *                                                     STARTED with a socket of the box's output and input
  *   RESIZE    client 0        u16 rows, u16 cols      to a supervisor only: the size of a detached box's terminal
+ *             host   command  the same                after STARTED of an EXEC_PTY: the terminal's size, for a host
+ *             client command                          whose descriptor is no terminal but a bridge's socket. Without
+ *                                                     effect elsewhere
  *   GRANT     client 0        u8 op, policy entry     to a supervisor only: '+' or '-' an entry of this box; '!' (no
  *                                                     entry): read the user's grants again
  *   PORTS     client 0        u8 op, port specs       to a supervisor only: '+' or '-' forwarded ports
@@ -46,9 +49,26 @@
  *
  * On a unix socket descriptors travel with frames (wire/link.h): three with the first piece of an
  * EXEC that says EXEC_FDS, the pty's master with the STARTED of an EXEC that says EXEC_PTY, and a DIALED's socket. The
- * guest keeps no copy of that master: the host sets its size itself, so a guest is never sent RESIZE
- * there. The types for output in frames come with the transports that cannot carry descriptors; their
- * numbers are kept free. */
+ * guest keeps no copy of that master: the host sets its size itself.
+ *
+ * Between two bridges (wire/bridge.h), whose connection carries no descriptors, their bytes travel as frames instead.
+ * A channel is one direction of a descriptor, and its number is the frame's flags (enum frame_channel): 0 goes from the
+ * host to the guest, 1 and 2 from the guest to the host. An EXEC with EXEC_HAS_FDS has all three, one with EXEC_PTY has
+ * 0 and 1, and so has a DIALED, from that frame on. The sender of a channel is its source, the other one its sink:
+ *
+ *   DATA      source command  1 to 64 Ki bytes        when the channel has credit for them: FRAME_WINDOW bytes at
+ *                                                     first. On channel 0 not before STARTED or DIALED
+ *   EOF       source command  -                       once, as the last frame of the channel: its end, or the answer
+ *                                                     to CLOSE
+ *   CREDIT    sink   command  u32 bytes (not 0)       so many bytes more, which the sink has passed on. It never makes
+ *                                                     the credit more than FRAME_WINDOW
+ *   CLOSE     sink   command  -                       once: nobody reads any more
+ *   TIME      host   0        u64 ns since 1970       at any time: the machine's clock is to be that
+ *
+ * and EXIT is the last frame of the guest's side about a command or a connection that was dialled (there with code 0),
+ * after EOF of its channels 1 and 2. What the host's side sent before it saw that has no effect. An ERR about stream 0
+ * with stage MACHINE has words for the user behind its numbers; it says why there is no machine.
+ * Number 15 is kept free, for news of a machine that is out of memory. */
 #ifndef IGLOO_WIRE_FRAME_H
 #define IGLOO_WIRE_FRAME_H
 
@@ -60,6 +80,8 @@ enum {
 	FRAME_PAYLOAD_MAX = 64 * 1024,
 	FRAME_MAX = FRAME_HEADER + FRAME_PAYLOAD_MAX,
 	FRAME_ANSWER_MAX = 4096,
+	FRAME_WORDS_MAX = 4096,    /* behind an ERR's numbers */
+	FRAME_WINDOW = 256 * 1024, /* unread bytes of a channel */
 };
 
 enum frame_type {
@@ -73,17 +95,24 @@ enum frame_type {
 	FRAME_SHUTDOWN = 8,
 	FRAME_PING = 9,
 	FRAME_PONG = 10,
-	/* 11 DATA, 12 EOF, 13 CREDIT, 14 TIME, 15 OOM */
+	FRAME_DATA = 11,
+	FRAME_EOF = 12,
+	FRAME_CREDIT = 13,
+	FRAME_TIME = 14,
 	FRAME_ATTACH = 16,
 	FRAME_GRANT = 17,
 	FRAME_DIAL = 18,
 	FRAME_DIALED = 19,
 	FRAME_PORTS = 20,
+	FRAME_CLOSE = 21,
 };
 
 enum frame_flag {
 	FRAME_MORE = 1, /* EXEC only: its next piece follows */
 };
+
+/* The flags of DATA, EOF, CREDIT and CLOSE. */
+enum frame_channel { FRAME_IN = 0, FRAME_OUT = 1, FRAME_OUT2 = 2, FRAME_CHANNELS = 3, FRAME_CHANNEL_MASK = 3 };
 
 struct frame {
 	uint32_t stream;

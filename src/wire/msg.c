@@ -49,7 +49,7 @@ int msg_get_err(const struct frame *f, struct msg_err *ret)
 {
 	struct msg_err m = {.errnum = frame_get32(f->payload), .stage = frame_get32(f->payload + 4)};
 
-	if (m.errnum < 1 || m.errnum > 4095 || m.stage < MSG_STAGE_PROTOCOL || m.stage > MSG_STAGE_DIAL)
+	if (m.errnum < 1 || m.errnum > 4095 || m.stage < MSG_STAGE_PROTOCOL || m.stage > MSG_STAGE_MACHINE)
 		return -EPROTO;
 	*ret = m;
 	return 0;
@@ -96,7 +96,7 @@ const char *msg_stage_name(uint32_t stage)
 		[MSG_STAGE_PROTOCOL] = "reading a frame",  [MSG_STAGE_START] = "starting a process",
 		[MSG_STAGE_PTY] = "opening a terminal",    [MSG_STAGE_USER] = "setting the user",
 		[MSG_STAGE_CHDIR] = "entering the folder", [MSG_STAGE_EXEC] = "executing",
-		[MSG_STAGE_DIAL] = "connecting",
+		[MSG_STAGE_DIAL] = "connecting",           [MSG_STAGE_MACHINE] = "starting the machine",
 	};
 
 	return stage < sizeof(names) / sizeof(names[0]) && names[stage] ? names[stage] : "an unknown step";

@@ -36,6 +36,7 @@ enum msg_stage {
 	MSG_STAGE_CHDIR = 5,    /* cwd */
 	MSG_STAGE_EXEC = 6,     /* ENOENT: not found (exit code 127); anything else: 126 */
 	MSG_STAGE_DIAL = 7,     /* connecting to a port of the box's loopback; EAGAIN: too many wait */
+	MSG_STAGE_MACHINE = 8,  /* on stream 0: a machine that ended, or did not get as far as HELLO */
 };
 
 struct msg_err {

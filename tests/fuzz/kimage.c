@@ -17,7 +17,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (kimage_parse(data, size, &p, &e) == 0 && (p.at > size || p.n > size - p.at))
 		abort();
 	err_clear(&e);
-	(void)kimage_check_vmlinux(data, size, &pvh, &e);
+	if (kimage_check_vmlinux(data, size, &pvh, &e) == 0) {
+		_cleanup_free_ uint8_t *copy = xmalloc(size);
+		size_t n;
+
+		memcpy(copy, data, size);
+		n = kimage_trim(copy);
+		if (n > size || kimage_check_vmlinux(copy, n, &pvh, &e) < 0)
+			abort();
+	}
 	return 0;
 }
 

@@ -27,7 +27,8 @@ USER = "igloo-test"
 COUNTS = "\x01counts "
 ROOT_REASON = "root, or sudo without a password"
 # What a machine behind a proxy needs to fetch packages, and nothing else, comes from the caller.
-PASSED = ("LANG", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "NIX_SSL_CERT_FILE", "IGLOO_TEST_CACHE")
+PASSED = ("LANG", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "NIX_SSL_CERT_FILE", "IGLOO_TEST_CACHE",
+          "IGLOO_TEST_KERNEL")
 TEST_SECONDS = 600
 
 only = []
@@ -73,6 +74,19 @@ def fixture():
                 raise Stop("tests/e2e/fixture failed", output.splitlines()[-30:])
             _pkgs = output.splitlines()[-1], None
     return _pkgs
+
+
+def kernel(report):
+    """Sets IGLOO_TEST_KERNEL, the folder of an unpacked kernel package for machines, if it can be had. Where it is not
+    set, the tests of machines are skipped."""
+    prefix = sudo()
+    if "IGLOO_TEST_KERNEL" in os.environ or not shutil.which("qemu-system-x86_64") or prefix is None:
+        return
+    status, output = run([*prefix, os.path.join(ROOT, "tests/e2e/kernel")], timeout=600)
+    if status == 0:
+        os.environ["IGLOO_TEST_KERNEL"] = output.splitlines()[-1]
+    else:
+        report.say(f"no kernel for machines: {output.strip()}")
 
 
 def daemon():

@@ -120,13 +120,23 @@ TEST(frame_refuses)
 	CHECK(decode_one(1, FRAME_SIGNAL, FRAME_MORE, 4) == -EPROTO);
 	CHECK(decode_one(1, FRAME_SHUTDOWN, 0, 4) == -EPROTO);
 	CHECK(decode_one(1, 0, 0, 4) == -EPROTO);
-	CHECK(decode_one(1, 6, 0, 4) == -EPROTO);
-	CHECK(decode_one(1, 11, 0, 4) == -EPROTO);
+	CHECK(decode_one(0, 15, 0, 4) == -EPROTO);
+	CHECK(decode_one(1, 15, 0, 4) == -EPROTO);
+	CHECK(decode_one(1, FRAME_RESIZE, 0, 3) == -EPROTO);
+	CHECK(decode_one(1, FRAME_DATA, FRAME_OUT2, FRAME_PAYLOAD_MAX) == 0);
+	CHECK(decode_one(1, FRAME_DATA, 4, 1) == -EPROTO);
+	CHECK(decode_one(1, FRAME_DATA, 0, 0) == -EPROTO);
+	CHECK(decode_one(0, FRAME_DATA, 0, 1) == -EPROTO);
+	CHECK(decode_one(1, FRAME_EOF, 0, 0) == 1 && decode_one(1, FRAME_EOF, 0, 1) == -EPROTO);
+	CHECK(decode_one(1, FRAME_CLOSE, 0, 0) == 1 && decode_one(0, FRAME_CLOSE, 0, 0) == -EPROTO);
+	CHECK(decode_one(1, FRAME_CREDIT, 0, 3) == -EPROTO);
 	CHECK(decode_one(1, 255, 0, 4) == -EPROTO);
 	CHECK(decode_one(0, FRAME_HELLO, 0, 24) == 0);
 	CHECK(decode_one(0, FRAME_HELLO, 0, 25) == -EPROTO);
 	CHECK(decode_one(0, FRAME_ERR, 0, 8) == 0);
 	CHECK(decode_one(9, FRAME_ERR, 0, 8) == 0);
+	CHECK(decode_one(0, FRAME_ERR, 0, 8 + FRAME_WORDS_MAX) == 0);
+	CHECK(decode_one(0, FRAME_ERR, 0, 9 + FRAME_WORDS_MAX) == -EPROTO);
 }
 
 TEST(msg_values)
@@ -148,7 +158,7 @@ TEST(msg_values)
 	CHECK(msg_get_exit(&f, &x2) == -EPROTO);
 	msg_put_err(p, &m);
 	CHECK(msg_get_err(&f, &m2) == 0 && m2.errnum == ENOENT && m2.stage == MSG_STAGE_EXEC);
-	m.stage = 8;
+	m.stage = MSG_STAGE_MACHINE + 1;
 	msg_put_err(p, &m);
 	CHECK(msg_get_err(&f, &m2) == -EPROTO);
 	msg_put_hello(p, &h);

@@ -21,6 +21,7 @@ static void begin_gate(struct fixture *f, struct engine_sockets *sockets)
 	r = slot_open(work, NULL, &f->slot, &e);
 	f->spec.workspace = xstrdup(work);
 	f->spec.slot_home = f->spec.ephemeral = true;
+	fit_spec(&f->spec);
 	f->spec.network = BOX_NET_GATE;
 	for (const char *const *entry = granted; *entry; entry++)
 		strv_add(&f->spec.allow, *entry);
@@ -71,6 +72,30 @@ static int64_t run_there(struct fixture *f, const char *what, const char *arg, c
 	(void)close(to[1]);
 	n = read(to[0], out_text, 4095);
 	out_text[n > 0 ? n : 0] = '\0';
+	(void)close(to[0]);
+	return result.how == SUPERVISE_EXITED ? result.value : -1;
+}
+
+/* The same in a machine, whose output goes to `out`. */
+static int64_t run_there_kept(struct machine *m, const char *what, const char *arg)
+{
+	_cleanup_free_ char *program = xasprintf("%s/boxtool", work);
+	char *argv[] = {program, (char *)(uintptr_t)what, (char *)(uintptr_t)arg, NULL};
+	char *env[] = {NULL};
+	struct exec x = {.flags = EXEC_HAS_FDS, .uid = BOX_UID, .gid = BOX_GID, .cwd = work, .argv = argv, .env = env};
+	struct supervise_result result;
+	int to[2];
+	ssize_t n;
+
+	CHECK(pipe2(to, O_CLOEXEC) == 0);
+	{
+		const int fds[3] = {0, to[1], 2};
+
+		result = machine_exec(m, &x, fds);
+	}
+	(void)close(to[1]);
+	n = read(to[0], out, sizeof(out) - 1);
+	out[n > 0 ? n : 0] = '\0';
 	(void)close(to[0]);
 	return result.how == SUPERVISE_EXITED ? result.value : -1;
 }
@@ -338,6 +363,38 @@ TEST(gateway_ends_with_its_sockets)
 	end(&f);
 }
 
+/* What reaches the gateway through the machine's own network. */
+TEST(machine_has_the_gateway_behind_its_network)
+{
+	static struct machine m;
+	struct engine_sockets sockets;
+	struct sockaddr_in own = {0};
+	socklen_t len = sizeof(own);
+	struct pollfd p;
+	char bytes[16];
+	_cleanup_close_ int fd = -1;
+
+	begin_gate(&m.f, &sockets);
+	machine_begin(&m);
+	CHECK(listens_unprivileged(sockets.spare[0], 80));
+	CHECK(run_there_kept(&m, "say", "198.18.1.1 80") == 0);
+	p = (struct pollfd){.fd = sockets.spare[0], .events = POLLIN};
+	CHECK(poll(&p, 1, MACHINE_MS) == 1);
+	fd = accept4(sockets.spare[0], NULL, NULL, SOCK_CLOEXEC);
+	CHECK(fd >= 0 && getsockname(fd, (struct sockaddr *)&own, &len) == 0);
+	CHECK(own.sin_addr.s_addr == inet_addr("198.18.1.1") && own.sin_port == htons(80));
+	CHECK(recv(fd, bytes, sizeof(bytes), MSG_WAITALL) == 5 && memcmp(bytes, "hello", 5) == 0);
+	CHECK(run_there_kept(&m, "ask", "192.0.0.1 53") == 0);
+	p.fd = sockets.dns_udp;
+	CHECK(poll(&p, 1, MACHINE_MS) == 1);
+	CHECK(recv(sockets.dns_udp, bytes, sizeof(bytes), 0) == 8 && memcmp(bytes, "question", 8) == 0);
+	CHECK(run_there_kept(&m, "cat", "/etc/resolv.conf") == 0);
+	CHECK_STR(out, "nameserver 192.0.0.1\noptions timeout:5 attempts:2\n");
+	CHECK(run_there_kept(&m, "dial", "1.1.1.1 443") != 0);
+	machine_end(&m);
+	close_sockets(&sockets);
+}
+
 static unsigned open_files(void)
 {
 	DIR *d = opendir("/proc/self/fd");
@@ -360,6 +417,7 @@ TEST(gateway_that_cannot_be_made_is_no_box)
 	CHECK(slot_open(work, NULL, &f.slot, &e) == 0);
 	f.spec.workspace = xstrdup(work);
 	f.spec.ephemeral = true;
+	fit_spec(&f.spec);
 	f.spec.network = BOX_NET_GATE;
 	strv_add(&f.spec.allow, bad[0]);
 	CHECK(box_make(kind, &f.spec, f.slot, NULL, &f.box, &e) == 0);

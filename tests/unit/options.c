@@ -219,7 +219,7 @@ TEST(wrong_values)
 	REFUSED(&t_run, "run -m 4K x", "--memory: '4K' is out of range: 16 MiB to 16 TiB", "");
 	REFUSED(&t_run, "run --pids 0 x", "--pids: '0' is not a whole number from 1 to 4194304", "");
 	REFUSED(&t_run, "run --cpus 0 x", "--cpus: '0' is out of range: 0.001 to 128 processors", "");
-	REFUSED(&t_run, "run --in moon x", "--in: 'moon' is not one of sandbox", "");
+	REFUSED(&t_run, "run --in moon x", "--in: 'moon' is not one of sandbox, vm", "");
 	REFUSED(&t_run, "run -C d", "'igloo run' needs [--] COMMAND [ARGUMENT...]", "usage: igloo run [options]");
 	REFUSED(&t_run, "run --dir= x", "--dir: the path is empty", "");
 	REFUSED(&t_run, "run --env =x y", "--env: the variable has no name: write NAME or NAME=VALUE", "");

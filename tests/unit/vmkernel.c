@@ -6,6 +6,7 @@
 #include "fmt/unpack.h"
 #include "kind/vm/initrd.h"
 #include "kind/vm/kernel.h"
+#include "kind/vm/kimage.h"
 #include "kind/vm/machine.h"
 #include "kind/vm/newc.h"
 #include "kind/vm/vmlinux.h"
@@ -110,6 +111,29 @@ TEST(vmlinux_of_bzimage)
 		CHECK(vmlinux_get(&cache, image, &third, NULL) == 0);
 		CHECK(strcmp(first, third) != 0);
 	}
+}
+
+TEST(vmlinux_zeros)
+{
+	_cleanup_str_ struct str v = STR_INIT;
+	const size_t headers = sizeof(Elf64_Ehdr) + 2 * sizeof(Elf64_Phdr);
+	static const char zeros[4096];
+	bool pvh = false;
+	Elf64_Phdr ph;
+	size_t n;
+
+	make_vmlinux(&v, true, 500);
+	n = v.len;
+	CHECK(v.p[n - 1] != 0);
+	str_add(&v, zeros, sizeof(zeros));
+	memcpy(&ph, v.p + sizeof(Elf64_Ehdr), sizeof(ph));
+	ph.p_offset = headers;
+	ph.p_filesz = ph.p_memsz = v.len - headers;
+	memcpy(v.p + sizeof(Elf64_Ehdr), &ph, sizeof(ph));
+	str_adds(&v, "section headers");
+	CHECK(kimage_trim(v.p) == n && kimage_check_vmlinux(v.p, n, &pvh, NULL) == 0 && pvh);
+	memcpy(&ph, v.p + sizeof(Elf64_Ehdr), sizeof(ph));
+	CHECK(ph.p_filesz == n - headers && ph.p_memsz == n - headers + sizeof(zeros));
 }
 
 TEST(vmlinux_bad)
@@ -293,7 +317,7 @@ TEST(initrds)
 	CHECK_STR(a, b);
 	CHECK(initrd_of("order", "program", "x=2\n", &c, NULL) == 0 && strcmp(a, c) != 0);
 	CHECK(file_read(cache.dir, strrchr(a, '/') + 1, 1 << 20, &bytes, NULL) == 0 && bytes.len % 512 == 0);
-	CHECK(memmem(bytes.p, bytes.len, "modules/03-9p.ko", 17) && memmem(bytes.p, bytes.len, "config\0", 7));
+	CHECK(memmem(bytes.p, bytes.len, "modules/03-9p.ko", 17) && memmem(bytes.p, bytes.len, "igloo.conf\0", 11));
 	CHECK(initrd_of("bad1", "program", NULL, &none, &e) == -ENOENT && strstr(err_message(e), "'ext4'"));
 }
 

@@ -1,4 +1,4 @@
-/* QEMU's arguments. That they start a machine is shown by tests/e2e/vmboot.sh. */
+/* QEMU's arguments. That they start a machine is shown by tests/vmboot/boot.sh. */
 #include "test.h"
 
 #include "kind/vm/machine.h"

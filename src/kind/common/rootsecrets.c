@@ -7,7 +7,6 @@
 #include "sys/mnt.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <unistd.h>

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -25,6 +26,7 @@ struct change {
 	struct gateway *gateway;
 	pid_t pid;
 	int anchor;
+	bool monitored; /* the box's root is MONITOR_BOX in that of its first process */
 };
 
 static void ATTR_NORETURN change_run(const struct change *c, int userns, int mntns, int report)
@@ -66,12 +68,20 @@ static int change(pid_t pid, const struct change *c, struct err **e)
 	return r;
 }
 
+static int enter_mounts(const struct change *c, int mntns)
+{
+	int r = ns_join(mntns, CLONE_NEWNS);
+
+	/* Joining another one leads back out of it. */
+	return r == 0 && c->monitored && (chroot("/" MONITOR_BOX) < 0 || chdir("/") < 0) ? -errno : r;
+}
+
 /* --- store paths ------------------------------------------------------------------------------------------------- */
 
 enum { EXTEND_AT_ONCE = 16 };
 
 /* From a copy of the host's mounts into the box's, which is entered and left again. */
-static int extend_some(int host, int box, const struct hostpath *paths, size_t n)
+static int extend_some(const struct change *c, int host, int box, const struct hostpath *paths, size_t n)
 {
 	int sources[EXTEND_AT_ONCE];
 	_cleanup_close_ int store = -1;
@@ -83,7 +93,7 @@ static int extend_some(int host, int box, const struct hostpath *paths, size_t n
 		r = sources[have] < 0 ? sources[have] : 0;
 	}
 	if (r == 0)
-		r = ns_join(box, CLONE_NEWNS);
+		r = enter_mounts(c, box);
 	if (r == 0 && (store = open("/nix/store", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
 		r = -errno;
 	for (size_t i = 0; i < n && r == 0; i++)
@@ -102,17 +112,30 @@ static int extend(const struct change *c, int mntns, struct err **e)
 	if (r == 0 && (host = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC)) < 0)
 		r = -errno;
 	for (size_t i = 0; i < c->n && r == 0; i += EXTEND_AT_ONCE)
-		r = extend_some(host, mntns, c->paths + i, c->n - i < EXTEND_AT_ONCE ? c->n - i : EXTEND_AT_ONCE);
+		r = extend_some(c, host, mntns, c->paths + i, c->n - i < EXTEND_AT_ONCE ? c->n - i : EXTEND_AT_ONCE);
 	return r < 0 ? err_errno(e, -r, "cannot mount new store paths into a running box") : 0;
+}
+
+static int start_extend(struct change *c, pid_t pid, struct err **e)
+{
+	c->run = extend;
+	if (!mnt_has_new_api())
+		return err_set(e, ENOSYS, "this kernel cannot add store paths to a running box: stop it first");
+	return change(pid, c, e);
 }
 
 int running_extend(pid_t pid, const struct hostpath *paths, size_t n, struct err **e)
 {
-	const struct change c = {.run = extend, .paths = paths, .n = n};
+	struct change c = {.paths = paths, .n = n};
 
-	if (!mnt_has_new_api())
-		return err_set(e, ENOSYS, "this kernel cannot add store paths to a running box: stop it first");
-	return change(pid, &c, e);
+	return start_extend(&c, pid, e);
+}
+
+int running_extend_monitored(pid_t pid, const struct hostpath *paths, size_t n, struct err **e)
+{
+	struct change c = {.paths = paths, .n = n, .monitored = true};
+
+	return start_extend(&c, pid, e);
 }
 
 /* --- pins -------------------------------------------------------------------------------------------------------- */
@@ -152,7 +175,7 @@ static int repin_one(int root, const struct box_pin *pin, struct err **e)
 static int repin(const struct change *c, int mntns, struct err **e)
 {
 	_cleanup_close_ int root = -1;
-	int r = ns_join(mntns, CLONE_NEWNS);
+	int r = enter_mounts(c, mntns);
 
 	if (r == 0 && (root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 		r = -errno;
@@ -166,6 +189,13 @@ static int repin(const struct change *c, int mntns, struct err **e)
 int running_repin(pid_t pid, const struct box_spec *spec, struct err **e)
 {
 	const struct change c = {.run = repin, .spec = spec};
+
+	return change(pid, &c, e);
+}
+
+int running_repin_monitored(pid_t pid, const struct box_spec *spec, struct err **e)
+{
+	const struct change c = {.run = repin, .spec = spec, .monitored = true};
 
 	return change(pid, &c, e);
 }

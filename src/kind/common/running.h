@@ -17,6 +17,10 @@ int running_extend(pid_t pid, const struct hostpath *paths, size_t n, struct err
  * then there is nothing to protect there. */
 int running_repin(pid_t pid, const struct box_spec *spec, struct err **e);
 
+/* The same for boxes with a monitor (kind/common/setup.h). */
+int running_extend_monitored(pid_t pid, const struct hostpath *paths, size_t n, struct err **e);
+int running_repin_monitored(pid_t pid, const struct box_spec *spec, struct err **e);
+
 /* Implements kind->open_gateway. */
 int running_open_gateway(pid_t pid, const struct box_spec *spec, struct engine_sockets *ret, struct err **e);
 /* Implements kind->widen_gateway. */

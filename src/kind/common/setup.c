@@ -297,7 +297,18 @@ static int fill_root(const struct setup *s, const int *sources, int root, struct
 	return r;
 }
 
-/* Whoever has the box's files through a monitor is not to find processes or devices of this machine among them. */
+/* The box's root, read-only as any box's; with a place for what has no /sys of its own there. */
+static int seal_monitored(int root, struct err **e)
+{
+	_cleanup_close_ int box = openat(root, MONITOR_BOX, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int r = box < 0 || (mkdirat(box, "sys", 0755) < 0 && errno != EEXIST) ? -errno : rootfs_seal(box);
+
+	return r < 0 ? err_errno(e, -r, "cannot finish the box's root") : 0;
+}
+
+/* Whoever has the box's files through a monitor is not to find processes or devices of this machine among them. The
+ * monitor's own /proc has processes only: what acts on the whole machine would be writable for a monitor whose user is
+ * root outside. */
 static int fill_monitored(const struct setup *s, struct err **e)
 {
 	static const char *const hidden[] = {"proc", "dev"};
@@ -309,7 +320,7 @@ static int fill_monitored(const struct setup *s, struct err **e)
 		return err_errno(e, errno, "cannot open the monitor's root");
 	if (proc < 0)
 		return proc;
-	r = mnt_new("proc", proc, MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	r = mnt_new("proc", proc, MS_NOSUID | MS_NODEV | MS_NOEXEC, "subset=pid");
 	if (r < 0)
 		return err_errno(e, -r, "cannot mount the monitor's /proc");
 	for (size_t i = 0; i < ARRAY_SIZE(hidden); i++) {
@@ -318,7 +329,9 @@ static int fill_monitored(const struct setup *s, struct err **e)
 		if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
 			return err_errno(e, errno, "cannot hide %s from the box", path);
 	}
-	r = s->monitor->fill(s->monitor->arg, root, e);
+	r = seal_monitored(root, e);
+	if (r == 0)
+		r = s->monitor->fill(s->monitor->arg, root, e);
 	return r < 0 ? r : take_fd(&root);
 }
 

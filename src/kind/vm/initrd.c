@@ -59,7 +59,7 @@ int initrd_get(const struct vmcache *c, const struct initrd *i, char **ret_path,
 	newc_add_char_device(&a, "dev/console", 0600, 5, 1);
 	newc_add_file(&a, "init", 0755, i->init, i->init_bytes);
 	if (i->config)
-		newc_add_file(&a, "config", 0600, i->config, i->config_bytes);
+		newc_add_file(&a, "igloo.conf", 0600, i->config, i->config_bytes);
 	r = add_modules(i, &a, e);
 	if (r < 0)
 		return r;

@@ -1,7 +1,7 @@
 /* The initrd that brings a machine up: made once per guest, kernel and configuration, and kept (vmcache.h).
  *
  *     /init               the guest's program, 0755
- *     /config             what the caller gives, 0600
+ *     /igloo.conf         what the caller gives, 0600
  *     /modules/NN-name.ko the modules, uncompressed, to be loaded in the order of their names
  *     /dev/console        5:1, which the kernel opens as the standard input and outputs of /init
  *

@@ -166,3 +166,43 @@ int kimage_check_vmlinux(const void *bytes, size_t n, bool *ret_pvh, struct err 
 	*ret_pvh = pvh;
 	return 0;
 }
+
+static size_t headers_end(const Elf64_Ehdr *eh)
+{
+	size_t end = le64toh(eh->e_phoff) + le16toh(eh->e_phnum) * sizeof(Elf64_Phdr);
+
+	return end > sizeof(*eh) ? end : sizeof(*eh);
+}
+
+size_t kimage_trim(void *bytes)
+{
+	uint8_t *p = bytes;
+	Elf64_Ehdr eh;
+	size_t last;
+
+	memcpy(&eh, p, sizeof(eh));
+	last = headers_end(&eh);
+	for (size_t i = 0; i < le16toh(eh.e_phnum); i++) {
+		uint8_t *header = p + le64toh(eh.e_phoff) + i * sizeof(Elf64_Phdr);
+		Elf64_Phdr ph;
+		uint64_t at;
+		uint64_t size;
+
+		memcpy(&ph, header, sizeof(ph));
+		at = le64toh(ph.p_offset);
+		size = le64toh(ph.p_filesz);
+		/* Not one that holds the headers which are being changed. */
+		if (le32toh(ph.p_type) == PT_LOAD && le64toh(ph.p_memsz) >= size && at >= headers_end(&eh)) {
+			while (size > 0 && p[at + size - 1] == 0)
+				size--;
+			ph.p_filesz = htole64(size);
+			memcpy(header, &ph, sizeof(ph));
+		}
+		if (at + size > last)
+			last = at + size;
+	}
+	eh.e_shoff = 0;
+	eh.e_shnum = eh.e_shstrndx = 0;
+	memcpy(p, &eh, sizeof(eh));
+	return last;
+}

@@ -46,4 +46,9 @@ char *kimage_version(const void *bytes, size_t n);
  * note. */
 int kimage_check_vmlinux(const void *bytes, size_t n, bool *ret_pvh, struct err **e);
 
+/* Of one that was checked: takes the zeros at the end of its segments out of the file (memory is zero where a segment
+ * is longer than its file), its section headers, and what lies behind the last segment. Returns its new size. The file
+ * of Debian's 6.1 goes from 66 to 41 MB, which QEMU reads and copies at every start. */
+size_t kimage_trim(void *bytes);
+
 #endif

@@ -11,7 +11,7 @@
 
 enum { DAY = 24 * 3600, UNUSED_MAX = 30 * DAY };
 
-static const char *const made[] = {"vmlinux-", "initrd-"};
+static const char *const made[] = {"vmlinux-", "initrd-", "qemu-"};
 
 static uint64_t fnv(uint64_t h, const void *bytes, size_t n)
 {

@@ -45,7 +45,10 @@ static int unpack_image(const char *path, const struct str *bytes, struct str *t
 			   e);
 	if (r < 0)
 		return err_wrap(e, "kernel '%s'", path);
-	return check_elf(path, to, e);
+	r = check_elf(path, to, e);
+	if (r == 0)
+		to->len = kimage_trim(to->p);
+	return r;
 }
 
 int vmlinux_get(const struct vmcache *c, const char *path, char **ret_path, struct err **e)
@@ -60,7 +63,7 @@ int vmlinux_get(const struct vmcache *c, const char *path, char **ret_path, stru
 
 	if (fd < 0)
 		return fd;
-	vmcache_key_add_text(&key, "vmlinux 1");
+	vmcache_key_add_text(&key, "vmlinux 2");
 	vmcache_key_add_state(&key, &st);
 	made = vmcache_find(c, "vmlinux", key);
 	if (made) {

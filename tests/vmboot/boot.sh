@@ -3,7 +3,7 @@
 # as it is shipped. By hand, as it takes a minute and a kernel package:
 #
 #     dpkg-deb -x linux-image-RELEASE.deb FOLDER
-#     tests/e2e/vmboot.sh FOLDER [BUILD-FOLDER]       KVM=1 in the environment: by KVM
+#     tests/vmboot/boot.sh FOLDER [BUILD-FOLDER]       KVM=1 in the environment: by KVM
 #
 # The first time is QEMU's start; "init=" is the machine's own clock at its PID 1.
 set -euo pipefail

@@ -1,4 +1,4 @@
-/* Boots a kernel with igloo's own means, without a box: a measuring and developer's tool. See vmboot.sh.
+/* Boots a kernel with igloo's own means, without a box: a measuring and developer's tool. See boot.sh.
  *
  * usage: vmboot [-b] [-k] [-c] [-n TIMES] [-a APPEND] [-x QEMU-ARG]… KERNEL MODULES INIT CACHE SHARE
  *     -b  the bzImage itself instead of its vmlinux    -k  by KVM    -c  the console, on the standard error

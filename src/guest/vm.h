@@ -1,0 +1,20 @@
+/* The guest program's parts around and in a machine.
+ *
+ * `igloo-guest FD --vm [--hello-ms MS] PROGRAM ARGUMENT...` as PID 1 of a box (vmhost.c): PROGRAM is QEMU, by its
+ * path. It is started with the port's socket as descriptor 3 (VMHOST_PORT_FD), for
+ * `-chardev socket,id=igloo,fd=3 -device virtserialport,chardev=igloo,name=igloo`; its output is kept, to be told when
+ * it ends before HELLO, or otherwise than with code 0, or does not get there within MS milliseconds (ERR on stream 0,
+ * stage MACHINE, errno EIO or ETIMEDOUT). When FD is at its end QEMU is killed; when QEMU ends, so does this, and the
+ * box.
+ *
+ * `/init`, as PID 1 of a machine (vminit.c), reads /igloo.conf (see vmconf.h). */
+#ifndef IGLOO_GUEST_VM_H
+#define IGLOO_GUEST_VM_H
+
+#include "base/mem.h"
+#include "guest/image.h"
+
+void vmhost_run(const char *fd, char **argv) ATTR_NORETURN;
+void vminit_run(void) ATTR_NORETURN;
+
+#endif

@@ -1,0 +1,122 @@
+#include "guest/vmconf.h"
+
+#include "guest/vm.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+/* Exactly n words. */
+static int words(char *text, const char **ret, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char *end = strchrnul(text, ' ');
+
+		if (end == text || !*end != (i + 1 == n))
+			return -EINVAL;
+		ret[i] = text;
+		text = end + 1;
+		*end = '\0';
+	}
+	return 0;
+}
+
+static int parse_mount(char *text, struct vmconf_mount *ret)
+{
+	const char *w[4];
+
+	if (words(text, w, 4) < 0 || *w[2] != '/')
+		return -EINVAL;
+	*ret = (struct vmconf_mount){.type = w[0], .source = w[1], .target = w[2], .options = w[3]};
+	return 0;
+}
+
+static int parse_root(char *text, struct vmconf_mount *ret)
+{
+	const char *w[3];
+	int r = words(text, w, 3);
+
+	if (r == 0)
+		*ret = (struct vmconf_mount){.type = w[0], .source = w[1], .options = w[2]};
+	return r;
+}
+
+static int parse_number(const char *text, int64_t max, int64_t *ret)
+{
+	int64_t n = 0;
+
+	if (!*text)
+		return -EINVAL;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9' || n > max / 10)
+			return -EINVAL;
+		n = n * 10 + (*text - '0');
+	}
+	*ret = n;
+	return n > max ? -EINVAL : 0;
+}
+
+static int parse_address(const char *text, struct in_addr *ret)
+{
+	return inet_pton(AF_INET, text, ret) == 1 ? 0 : -EINVAL;
+}
+
+static int parse_prefix(char *text, struct vmconf *c)
+{
+	char *slash = strchr(text, '/');
+	int64_t bits = 0;
+
+	if (!slash || parse_number(slash + 1, 32, &bits) < 0)
+		return -EINVAL;
+	*slash = '\0';
+	c->bits = (unsigned)bits;
+	return parse_address(text, &c->address);
+}
+
+static int parse_line(char *line, struct vmconf *c)
+{
+	char *value = strchr(line, '=');
+	struct in_addr ignored;
+
+	if (!value)
+		return -EINVAL;
+	*value++ = '\0';
+	if (strcmp(line, "root") == 0)
+		return parse_root(value, &c->root);
+	if (strcmp(line, "mount") == 0)
+		return c->n_mounts < VMCONF_MOUNTS_MAX ? parse_mount(value, &c->mounts[c->n_mounts++]) : -EINVAL;
+	if (strcmp(line, "address") == 0)
+		return parse_prefix(value, c);
+	if (strcmp(line, "gateway") == 0)
+		return parse_address(value, &c->gateway);
+	if (strcmp(line, "clock") == 0)
+		return parse_number(value, INT64_MAX / 16, &c->clock);
+	if (strcmp(line, "hostname") == 0)
+		c->hostname = value;
+	else if (strcmp(line, "port") == 0)
+		c->port = value;
+	else if (strcmp(line, "dns") == 0 && parse_address(value, &ignored) == 0)
+		c->dns = value;
+	else
+		return -EINVAL;
+	return *value ? 0 : -EINVAL;
+}
+
+int vmconf_parse(char *text, struct vmconf *ret, const char **ret_line)
+{
+	struct vmconf c = {.port = VM_PORT_NAME};
+
+	while (*text) {
+		char *line = text;
+		char *end = strchrnul(text, '\n');
+
+		text = *end ? end + 1 : end;
+		*end = '\0';
+		if (*line && parse_line(line, &c) < 0) {
+			*ret_line = line;
+			return -EINVAL;
+		}
+	}
+	*ret = c;
+	return 0;
+}

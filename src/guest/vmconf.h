@@ -1,0 +1,48 @@
+/* /igloo.conf in a machine's initrd, written by igloo: lines `KEY=VALUE`, at most VMCONF_BYTES_MAX bytes.
+ *
+ *     root=TYPE SOURCE OPTIONS             the root: `9p igloo cache=mmap`, `virtiofs root -`, `ext4 /dev/vda -`
+ *     mount=TYPE SOURCE TARGET OPTIONS     then these, in order (TARGET in the root; at most VMCONF_MOUNTS_MAX)
+ *     hostname=NAME
+ *     address=ADDRESS/BITS                 of eth0, IPv4
+ *     gateway=ADDRESS
+ *     dns=ADDRESS                          becomes /etc/resolv.conf, if there is that file
+ *     clock=SECONDS                        since 1970: the clock is set when it is behind that
+ *     port=NAME                            of the virtio port, else VM_PORT_NAME
+ *
+ * OPTIONS are mount(2)'s data, "-" for none, with "ro", "nosuid", "nodev", "noexec", "relatime" and "noatime" taken out
+ * as flags; 9p gets trans=virtio, version=9p2000.L and msize=512000 in front of them. Words are separated by one space
+ * and have none in them. */
+#ifndef IGLOO_GUEST_VMCONF_H
+#define IGLOO_GUEST_VMCONF_H
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { VMCONF_BYTES_MAX = 16384, VMCONF_MOUNTS_MAX = 32 };
+
+struct vmconf_mount {
+	const char *type;
+	const char *source;
+	const char *target; /* NULL: the root */
+	const char *options;
+};
+
+/* Strings point into the text that was parsed. */
+struct vmconf {
+	struct vmconf_mount root; /* type NULL: there is none */
+	struct vmconf_mount mounts[VMCONF_MOUNTS_MAX];
+	size_t n_mounts;
+	const char *hostname;
+	const char *port;
+	const char *dns;
+	struct in_addr address; /* 0: none */
+	unsigned bits;
+	struct in_addr gateway; /* 0: none */
+	int64_t clock;          /* 0: none */
+};
+
+/* Cuts the NUL-terminated text to pieces. 0, or -EINVAL and the line that is wrong. */
+int vmconf_parse(char *text, struct vmconf *ret, const char **ret_line);
+
+#endif

@@ -1,0 +1,247 @@
+/* PID 1 of a box that is a machine; vm.h says what it does.
+ *
+ * Theory of operation. What the supervisor knows of a box is PID 1's connection. Here that is a bridge to the guest in
+ * the machine, and QEMU is the only other process. One loop: the bridge's descriptors, QEMU's output, its end. */
+#include "guest/guest.h"
+#include "guest/vm.h"
+#include "sys/fd.h"
+#include "wire/bridge.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LAST_MS = 5000, WORDS_MS = 1000, EXIT_BROKEN = 1 };
+
+struct vmhost {
+	struct bridge *bridge;
+	pid_t qemu;
+	int status;
+	bool ended; /* QEMU was reaped */
+	int output; /* -1 at its end */
+	int children;
+	char words[FRAME_WORDS_MAX - 64]; /* the last ones */
+	size_t n;
+};
+
+static void ATTR_NORETURN run_qemu(char **argv, int port, int output)
+{
+	static const char failed[] = "cannot execute ";
+	const char *why;
+	sigset_t none;
+
+	/* A ^C or ^Z is not for the machine, however its commands take it. */
+	(void)setsid();
+	if (dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0 ||
+	    (port != VMHOST_PORT_FD ? dup2(port, VMHOST_PORT_FD) : fcntl(port, F_SETFD, 0)) < 0)
+		_exit(126);
+	fd_close_from(VMHOST_PORT_FD + 1);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)execv(argv[0], argv);
+	why = strerror(errno);
+	(void)!write(STDERR_FILENO, failed, sizeof(failed) - 1);
+	(void)!write(STDERR_FILENO, argv[0], strlen(argv[0]));
+	(void)!write(STDERR_FILENO, ": ", 2);
+	(void)!write(STDERR_FILENO, why, strlen(why));
+	_exit(127);
+}
+
+static int start(struct vmhost *h, char **argv)
+{
+	int port[2];
+	int output[2];
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGCHLD);
+	h->children = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (h->children < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, port) < 0 ||
+	    pipe2(output, O_CLOEXEC) < 0)
+		return -errno;
+	h->qemu = fork();
+	if (h->qemu == 0)
+		run_qemu(argv, port[1], output[1]);
+	if (h->qemu < 0)
+		return -errno;
+	(void)close(port[1]);
+	(void)close(output[1]);
+	h->output = output[0];
+	h->bridge = bridge_new(BRIDGE_HOST, GUEST_LINK_FD, port[0], NULL);
+	return 0;
+}
+
+static bool is_readable(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
+}
+
+static void take_output(struct vmhost *h)
+{
+	char bytes[1024];
+	ssize_t n = read(h->output, bytes, sizeof(bytes));
+	size_t keep;
+
+	if (n <= 0) {
+		h->output = n < 0 && errno == EINTR ? h->output : close_fd(h->output);
+		return;
+	}
+	keep = h->n + (size_t)n > sizeof(h->words) ? sizeof(h->words) - (size_t)n : h->n;
+	memmove(h->words, h->words + h->n - keep, keep);
+	memcpy(h->words + keep, bytes, (size_t)n);
+	h->n = keep + (size_t)n;
+}
+
+static void take_children(struct vmhost *h)
+{
+	struct signalfd_siginfo info;
+	int status;
+	pid_t pid;
+
+	(void)!read(h->children, &info, sizeof(info));
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid != h->qemu)
+			continue;
+		h->ended = true;
+		h->status = status;
+	}
+}
+
+static int step(struct vmhost *h, int timeout_ms)
+{
+	struct pollfd extra[2] = {{.fd = h->children, .events = POLLIN}, {.fd = h->output, .events = POLLIN}};
+	int r = bridge_step(h->bridge, extra, 2, timeout_ms);
+
+	if (extra[1].revents)
+		take_output(h);
+	if (extra[0].revents)
+		take_children(h);
+	return r;
+}
+
+static void ATTR_NORETURN leave(int code)
+{
+	guest_kill_all(SIGKILL);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	_exit(code);
+}
+
+static void say_err(struct vmhost *h, int errnum, enum msg_stage stage, const char *words, size_t n)
+{
+	const struct msg_err m = {.errnum = (uint32_t)errnum, .stage = stage};
+	uint8_t payload[MSG_ERR_BYTES + FRAME_WORDS_MAX];
+
+	msg_put_err(payload, &m);
+	if (n > 0)
+		memcpy(payload + MSG_ERR_BYTES, words, n);
+	bridge_say_last(h->bridge, FRAME_ERR, payload, MSG_ERR_BYTES + n, WORDS_MS);
+}
+
+/* There is no guest to speak with (any more): QEMU's own words say why. */
+static void say_no_machine(struct vmhost *h, int errnum)
+{
+	struct str s = STR_INIT;
+
+	while (h->output >= 0 && is_readable(h->output))
+		take_output(h);
+	while (h->n > 0 && strchr(" \n", h->words[h->n - 1]))
+		h->n--;
+	if (h->ended && h->status == 0)
+		str_adds(&s, "its kernel came to an end before it had started"); /* panicked: -no-reboot */
+	else if (h->ended)
+		str_addf(&s, WIFSIGNALED(h->status) ? "killed by signal %d" : "ended with code %d",
+			 WIFSIGNALED(h->status) ? WTERMSIG(h->status) : WEXITSTATUS(h->status));
+	if (h->n > 0)
+		str_adds(&s, s.len > 0 ? ": " : "");
+	str_add(&s, h->words, h->n);
+	say_err(h, errnum, MSG_STAGE_MACHINE, str_text(&s), s.len);
+	str_release(&s);
+}
+
+/* QEMU has ended: what came before that is still passed on. */
+static void ATTR_NORETURN finish(struct vmhost *h)
+{
+	int64_t end = guest_now_ms() + LAST_MS;
+	int r = 0;
+
+	while (r == 0 && !bridge_local_ended(h->bridge) && guest_now_ms() < end &&
+	       (!bridge_remote_ended(h->bridge) || !bridge_idle(h->bridge)))
+		r = step(h, (int)(end - guest_now_ms()));
+	/* A machine that was switched off ends with 0. */
+	if ((!bridge_greeted(h->bridge) || h->status != 0) && !bridge_local_ended(h->bridge))
+		say_no_machine(h, EIO);
+	leave(r < 0 ? EXIT_BROKEN : 0);
+}
+
+static int64_t read_number(const char *text)
+{
+	int64_t n = 0;
+
+	for (; *text >= '0' && *text <= '9' && n < 1000000000; text++)
+		n = n * 10 + (*text - '0');
+	return *text ? 0 : n;
+}
+
+/* Each connection and each command has descriptors here. QEMU may have as many. */
+static void raise_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return;
+	files.rlim_cur = files.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
+void vmhost_run(const char *fd, char **argv)
+{
+	struct vmhost *h = xcalloc(1, sizeof(*h));
+	int64_t hello_by = 0;
+	int r;
+
+	guest_set_signals();
+	guest_set_descriptors(fd);
+	raise_files();
+	if (strcmp(argv[0], "--hello-ms") == 0 && argv[1] && argv[2]) {
+		hello_by = guest_now_ms() + read_number(argv[1]);
+		argv += 2;
+	}
+	r = start(h, argv);
+	if (r < 0)
+		guest_die("cannot start QEMU");
+	while (r == 0 && !h->ended) {
+		bool waits = hello_by > 0 && !bridge_greeted(h->bridge);
+		int64_t left = waits ? hello_by - guest_now_ms() : -1;
+
+		if (waits && left <= 0) {
+			say_no_machine(h, ETIMEDOUT);
+			leave(0);
+		}
+		r = step(h, (int)left);
+		if (bridge_local_ended(h->bridge))
+			leave(0);
+		/* Its port is gone, and soon so is QEMU itself. */
+		if (bridge_remote_ended(h->bridge) && !h->ended) {
+			(void)kill(h->qemu, SIGTERM);
+			for (int64_t end = guest_now_ms() + LAST_MS; r == 0 && !h->ended && guest_now_ms() < end;)
+				r = step(h, (int)(end - guest_now_ms()));
+			(void)kill(h->qemu, SIGKILL);
+			while (r == 0 && !h->ended)
+				r = step(h, -1);
+		}
+	}
+	if (r < 0)
+		say_err(h, EPROTO, MSG_STAGE_PROTOCOL, NULL, 0);
+	if (r < 0)
+		leave(EXIT_BROKEN);
+	finish(h);
+}

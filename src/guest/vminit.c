@@ -1,0 +1,252 @@
+/* /init of a machine; vm.h and vmconf.h say what it is told.
+ *
+ * Theory of operation. The initrd has this program, the modules and the configuration. It makes the machine, finds the
+ * port to the host, and forks the guest proper into PID and IPC namespaces of its own: so that one has no other
+ * children than the box's processes, and its "everything" is the box. What is left for PID 1 of the machine is the
+ * bridge between the port and the guest. When the guest ends, the machine is switched off.
+ *
+ * When something fails before that, the words go to the host as an ERR in place of HELLO, if the port is there, and to
+ * the kernel's log. */
+#include "base/str.h"
+#include "guest/guest.h"
+#include "guest/vm.h"
+#include "guest/vmroot.h"
+#include "sys/fd.h"
+#include "wire/bridge.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PORT_MS = 10000, LAST_MS = 3000, FILES_SOFT = 1024, FILES_HARD = 524288 };
+
+static struct vmconf conf;
+static int port = -1;
+
+/* --- telling ------------------------------------------------------------------------------------------------------ */
+
+static void put_words(struct str *s, const char *what, const char *about, int errnum)
+{
+	str_adds(s, what);
+	str_adds(s, ": ");
+	str_adds(s, about);
+	str_adds(s, ": ");
+	str_adds(s, strerror(errnum));
+}
+
+static void log_line(const struct str *words)
+{
+	_cleanup_close_ int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	_cleanup_str_ struct str s = STR_INIT;
+
+	str_adds(&s, "<3>igloo: ");
+	str_adds(&s, str_text(words));
+	if (fd >= 0)
+		(void)!write(fd, s.p, s.len);
+}
+
+static void note_module(const char *what, int errnum)
+{
+	_cleanup_str_ struct str s = STR_INIT;
+
+	put_words(&s, "module", what, errnum);
+	log_line(&s);
+}
+
+/* Nothing else is sent by this side when there was no HELLO, so a whole frame goes out. */
+static void tell_host(const struct str *words, int errnum)
+{
+	const struct msg_err m = {.errnum = (uint32_t)errnum, .stage = MSG_STAGE_MACHINE};
+	uint8_t head[FRAME_HEADER + MSG_ERR_BYTES];
+	struct pollfd p = {.fd = port, .events = POLLOUT};
+
+	frame_put_header(head, 0, FRAME_ERR, 0, (uint32_t)(MSG_ERR_BYTES + words->len));
+	msg_put_err(head + FRAME_HEADER, &m);
+	if (poll(&p, 1, LAST_MS) == 1 && write(port, head, sizeof(head)) == sizeof(head))
+		(void)!write(port, words->p, words->len);
+	/* The host's side is to have read it before the machine is gone. */
+	(void)poll(&p, 1, LAST_MS);
+}
+
+static void ATTR_NORETURN switch_off(void)
+{
+	sync();
+	(void)reboot(RB_POWER_OFF);
+	(void)reboot(RB_AUTOBOOT);
+	for (;;)
+		(void)pause();
+}
+
+static void ATTR_NORETURN fail(const char *what, const char *about, int r)
+{
+	struct str s = STR_INIT;
+
+	put_words(&s, what, about, -r);
+	log_line(&s);
+	if (port >= 0)
+		tell_host(&s, -r);
+	switch_off();
+}
+
+/* --- configuration ------------------------------------------------------------------------------------------------ */
+
+static void read_conf(void)
+{
+	static char text[VMCONF_BYTES_MAX + 1];
+	_cleanup_close_ int fd = open("/igloo.conf", O_RDONLY | O_CLOEXEC);
+	const char *line = "";
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+
+	if (n < 0)
+		fail("cannot read", "/igloo.conf", -errno);
+	if (n == (ssize_t)sizeof(text))
+		fail("cannot read", "/igloo.conf", -EFBIG);
+	text[n] = '\0';
+	if (vmconf_parse(text, &conf, &line) < 0)
+		fail("/igloo.conf", line, -EINVAL);
+}
+
+static void set_clock(int64_t ns, bool back)
+{
+	const struct timespec to = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+	struct timespec now;
+
+	if (back || (clock_gettime(CLOCK_REALTIME, &now) == 0 && now.tv_sec < to.tv_sec))
+		(void)clock_settime(CLOCK_REALTIME, &to);
+}
+
+static void make_machine(void)
+{
+	const char *what = "";
+	int r;
+
+	port = vmroot_port(conf.port, PORT_MS, &what);
+	if (port < 0)
+		fail("the port to the host", what, port);
+	if (conf.clock > 0)
+		set_clock(conf.clock * 1000000000, false);
+	if (conf.hostname && sethostname(conf.hostname, strlen(conf.hostname)) < 0)
+		fail("cannot set the host name", conf.hostname, -errno);
+	r = vmroot_mount(&conf, &what);
+	if (r < 0)
+		fail("cannot mount", what, r);
+	r = vmroot_network(&conf, &what);
+	if (r < 0)
+		fail("cannot set up the network", what, r);
+	r = vmroot_enter(&what);
+	if (r < 0)
+		fail("cannot enter", what, r);
+}
+
+/* --- the guest and the bridge ------------------------------------------------------------------------------------- */
+
+/* As a login on a distribution has them. */
+static void limit_files(rlim_t soft)
+{
+	const struct rlimit files = {.rlim_cur = soft, .rlim_max = FILES_HARD};
+
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
+static pid_t start_guest(int sock)
+{
+	char number[16];
+	pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD | CLONE_NEWPID | CLONE_NEWIPC, 0, 0, 0, 0);
+
+	if (pid != 0)
+		return pid;
+	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		_exit(1);
+	(void)snprintf(number, sizeof(number), "%d", sock);
+	guest_run(number);
+}
+
+static void on_main_end(void *user)
+{
+	vmroot_settle(&conf);
+}
+
+static void on_time(void *user, uint64_t ns)
+{
+	if (ns <= INT64_MAX)
+		set_clock((int64_t)ns, true);
+}
+
+static void reap(int children)
+{
+	struct signalfd_siginfo info;
+
+	(void)!read(children, &info, sizeof(info));
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+static int step(struct bridge *b, int children, int timeout_ms)
+{
+	struct pollfd extra = {.fd = children, .events = POLLIN};
+	int r = bridge_step(b, &extra, 1, timeout_ms);
+
+	if (extra.revents)
+		reap(children);
+	return r;
+}
+
+static void serve(int sock, int children)
+{
+	const struct bridge_ops ops = {.on_main_end = on_main_end, .on_time = on_time};
+	struct bridge *b = bridge_new(BRIDGE_GUEST, sock, port, &ops);
+	int64_t end;
+	int r = 0;
+
+	while (r == 0 && !bridge_local_ended(b) && !bridge_remote_ended(b))
+		r = step(b, children, -1);
+	for (end = guest_now_ms() + LAST_MS; r == 0 && !bridge_idle(b) && guest_now_ms() < end;)
+		r = step(b, children, (int)(end - guest_now_ms()));
+	bridge_free(b);
+}
+
+void vminit_run(void)
+{
+	const char *what = "";
+	sigset_t set;
+	int sock[2];
+	int children;
+	int null;
+	int r;
+
+	guest_set_signals();
+	r = vmroot_begin(&what);
+	null = open("/dev/null", O_RDWR);
+	while (null >= 0 && null <= STDERR_FILENO)
+		null = dup(null);
+	(void)close_fd(null);
+	if (r < 0)
+		fail("cannot mount", what, r);
+	read_conf();
+	r = vmroot_modules(note_module, &what);
+	if (r < 0)
+		fail("cannot load modules", what, r);
+	make_machine();
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGCHLD);
+	children = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	limit_files(FILES_SOFT);
+	if (children < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock) < 0 || start_guest(sock[1]) < 0)
+		fail("cannot start", "the guest", -errno);
+	limit_files(FILES_HARD);
+	(void)close(sock[1]);
+	serve(sock[0], children);
+	vmroot_settle(&conf);
+	switch_off();
+}

@@ -1,0 +1,41 @@
+/* The root that QEMU has: the programs of this machine, the devices it needs, and, in MONITOR_BOX, the root of the box,
+ * which it shares with the machine. Nothing of the user's own but that.
+ *
+ *     /usr /bin /lib …   this machine's, read-only (what is a link here is one there)
+ *     /nix/store         this machine's, where QEMU is a store path
+ *     /vm/kernel, /vm/initrd
+ *     /dev               null, zero, random, urandom, and kvm for a machine that uses it
+ *     /etc/resolv.conf   the box's gateway, for QEMU's own network */
+#ifndef IGLOO_KIND_VM_ENCLOSURE_H
+#define IGLOO_KIND_VM_ENCLOSURE_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+
+#define ENCLOSURE_KERNEL "/vm/kernel"
+#define ENCLOSURE_INITRD "/vm/initrd"
+
+enum { ENCLOSURE_ITEMS_MAX = 24 };
+
+struct enclosure {
+	const char *qemu; /* absolute, without links */
+	const char *kernel;
+	const char *initrd;
+	bool kvm;
+	/* filled by enclosure_sources() */
+	struct enclosure_item {
+		const char *to; /* absolute */
+		char *link;     /* where a link leads; NULL: it is mounted */
+		int source;
+		bool file;
+		bool device;
+	} items[ENCLOSURE_ITEMS_MAX];
+	size_t n;
+};
+
+/* The two functions of struct monitor (kind/common/setup.h), with a struct enclosure. */
+int enclosure_sources(void *arg, struct err **e);
+int enclosure_fill(void *arg, int root, struct err **e);
+
+#endif

@@ -1,0 +1,10 @@
+/* What `igloo doctor` says of machines. */
+#ifndef IGLOO_KIND_VM_FACTS_H
+#define IGLOO_KIND_VM_FACTS_H
+
+#include "sys/probe.h"
+
+/* Adds the facts "qemu" and "accel". Runs KVM for some 10 ms (accel.h), and QEMU not at all; keeps nothing. */
+void vm_facts(struct probe_facts *facts);
+
+#endif

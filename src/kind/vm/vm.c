@@ -1,0 +1,267 @@
+/* Theory of operation
+ *
+ * A machine is a box of namespaces (kind/common/) like a sandbox, whose first process does not run the box's commands:
+ * it starts QEMU as its child, and carries what supervisor and guest say to each other over a virtio port
+ * (wire/bridge.h). So QEMU has what a sandbox has: a mount namespace with nothing of the user's but the box's files
+ * (kind/vm/enclosure.h), the gateway's network, no capability, the seccomp filter. Who gets out of the machine is in
+ * the sandbox.
+ *
+ *     box: PID 1 = igloo-guest --vm ── QEMU ──virtio port── /init = igloo-guest ── igloo-guest as PID 1 of the commands
+ *
+ * The machine has the box's root by 9p, with every mount that protects it: what may not be written is read-only on this
+ * side. Kernel and initrd are files of igloo's cache. Nothing in the machine is installed; it is there for one start.
+ */
+#include "kind/vm/vm.h"
+
+#include "base/log.h"
+#include "box/dirs.h"
+#include "box/secrets.h"
+#include "guest/image.h"
+#include "kind/common/life.h"
+#include "kind/common/running.h"
+#include "kind/common/view.h"
+#include "kind/vm/accel.h"
+#include "kind/vm/enclosure.h"
+#include "kind/vm/initrd.h"
+#include "kind/vm/kernel.h"
+#include "kind/vm/machine.h"
+#include "kind/vm/qemu.h"
+#include "kind/vm/vmlinux.h"
+#include "sys/fd.h"
+#include "sys/spawn.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ROOT_TAG "box"
+
+enum {
+	MEMORY_MIB = 4096, /* at most, and at most half of what this machine has */
+	CPUS = 4,
+	HELLO_KVM_MS = 20000,
+	HELLO_TCG_MS = 180000,
+	MIB = 1 << 20,
+};
+
+/* All that a start makes before the box is begun. */
+struct parts {
+	char *qemu;
+	char *kernel; /* what QEMU starts */
+	char *initrd;
+	enum accel accel;
+	bool sandbox; /* QEMU's own seccomp filter, beside the box's */
+};
+
+static void parts_release(struct parts *p)
+{
+	free(p->qemu);
+	free(p->kernel);
+	free(p->initrd);
+}
+#define _cleanup_parts_ ATTR_CLEANUP(parts_release)
+
+static int choose_accel(const struct box_spec *spec, enum accel *ret, struct err **e)
+{
+	_cleanup_accel_verdict_ struct accel_verdict verdict = {0};
+	_cleanup_close_ int dir = dirs_open(DIRS_RUNTIME, "", NULL);
+	enum accel wish = ACCEL_AUTO;
+	int r = spec->machine.accel ? accel_parse(spec->machine.accel, &wish, e) : 0;
+
+	if (r == 0)
+		r = accel_choose(wish, dir, ret, &verdict, e);
+	if (r == 0 && wish == ACCEL_AUTO && *ret == ACCEL_TCG && !verdict.cached)
+		log_note("the machine is emulated, which is slow and no security boundary of its own (the sandbox "
+			 "around "
+			 "it is one): %s",
+			 verdict.why);
+	return r;
+}
+
+static bool has_below(const struct kind_box *box, const char *folder)
+{
+	const struct box_spec *spec = box->spec;
+
+	for (size_t i = 0; i < spec->nshares; i++)
+		if (str_starts(spec->shares[i].target, folder))
+			return true;
+	for (size_t i = 0; box->secrets && i < box->secrets->n; i++)
+		if (box->secrets->v[i].path && str_starts(box->secrets->v[i].path, folder))
+			return true;
+	return false;
+}
+
+/* /tmp and the user's run-time folder in the machine's memory (QEMU's 9p has no sockets and pipes), unless they are to
+ * show a folder or a secret of this side; the rest of the box as it is here. The network is QEMU's own, in the box's
+ * namespace, where only the gateway is. */
+static void configure(const struct kind_box *box, struct str *to)
+{
+	str_adds(to, "root=9p " ROOT_TAG " cache=mmap\nhostname=" BOX_HOSTNAME "\n");
+	if (!has_below(box, "/tmp/"))
+		str_adds(to, "mount=tmpfs tmp /tmp nosuid,nodev,mode=1777\n");
+	if (!has_below(box, "/run/user/"))
+		str_addf(to, "mount=tmpfs run /run/user/%d nosuid,nodev,mode=0700,uid=%d,gid=%d\n", BOX_UID, BOX_UID,
+			 BOX_GID);
+	if (box->spec->network != BOX_NET_NONE)
+		str_adds(to, "address=10.0.2.15/24\ngateway=10.0.2.2\n");
+}
+
+static int find_kernel(const struct kind_box *box, const struct vmcache *cache, struct parts *p, struct err **e)
+{
+	const struct kernel_search search = {
+		.user = box->spec->machine.kernel,
+		.root = "",
+		.cache = cache,
+		.want = machine_modules,
+		.n_want = machine_modules_n,
+	};
+	_cleanup_str_ struct str config = STR_INIT;
+	_cleanup_kernel_ struct kernel kernel = {0};
+	_cleanup_modules_ struct modules *modules = NULL;
+	struct initrd initrd = {
+		.init = guest_image,
+		.init_bytes = guest_image_size,
+		.want = machine_modules,
+		.n_want = machine_modules_n,
+	};
+	_cleanup_err_ struct err *why = NULL;
+	int r = kernel_find(&search, &kernel, e);
+
+	if (r == 0)
+		r = modules_open(kernel.modules, &modules, e);
+	if (r < 0)
+		return r;
+	r = vmlinux_get(cache, kernel.image, &p->kernel, &why);
+	if (r == -EOPNOTSUPP)
+		p->kernel = xstrdup(kernel.image);
+	else if (r < 0) {
+		if (e)
+			*e = take_ptr(why);
+		return r;
+	}
+	configure(box, &config);
+	initrd.config = str_text(&config);
+	initrd.config_bytes = config.len;
+	initrd.modules = modules;
+	return initrd_get(cache, &initrd, &p->initrd, e);
+}
+
+static int prepare_parts(const struct kind_box *box, struct parts *p, struct err **e)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int dir = dirs_open(DIRS_CACHE, "kernels", e);
+	struct vmcache cache = {.dir = dir};
+	int r = dir < 0 ? dir : dirs_path(DIRS_CACHE, "kernels", &path, e);
+
+	cache.path = path;
+	if (r == 0)
+		r = qemu_find(&p->qemu, e);
+	if (r == 0)
+		r = choose_accel(box->spec, &p->accel, e);
+	if (r == 0)
+		r = qemu_has_sandbox(p->qemu, &cache, &p->sandbox, e);
+	return r < 0 ? r : find_kernel(box, &cache, p, e);
+}
+
+static uint64_t host_memory_mib(void)
+{
+	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / MIB;
+}
+
+static uint64_t memory_mib(const struct box_spec *spec)
+{
+	uint64_t half = host_memory_mib() / 2;
+
+	if (spec->limits.memory)
+		return spec->limits.memory / MIB;
+	return half < MEMORY_MIB ? half : MEMORY_MIB;
+}
+
+/* A machine's processes would be killed for want of it, or QEMU. */
+static int check_memory(const struct box_spec *spec, struct err **e)
+{
+	uint64_t host = host_memory_mib();
+	uint64_t m = memory_mib(spec);
+
+	if (m < MACHINE_MEMORY_MIN_MIB || m > host)
+		return err_set(e, EINVAL,
+			       "a machine with %" PRIu64 " MiB of memory: %d to %" PRIu64 " are possible on this host",
+			       m, MACHINE_MEMORY_MIN_MIB, host);
+	return 0;
+}
+
+static unsigned cpus(const struct box_spec *spec)
+{
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (spec->limits.cpu_milli)
+		return (unsigned)((spec->limits.cpu_milli + 999) / 1000);
+	return online > CPUS ? CPUS : online < 1 ? 1 : (unsigned)online;
+}
+
+static int command_line(const struct box_spec *spec, const struct parts *p, struct strv *to, struct err **e)
+{
+	const struct machine_port port = {.name = VM_PORT_NAME, .fd = VMHOST_PORT_FD};
+	const struct machine_share root = {.tag = ROOT_TAG, .path = "/" MONITOR_BOX};
+	const struct machine m = {
+		.qemu = p->qemu,
+		.accel = p->accel == ACCEL_KVM ? MACHINE_KVM : MACHINE_TCG,
+		.cpus = cpus(spec),
+		.memory_mib = memory_mib(spec),
+		.kernel = ENCLOSURE_KERNEL,
+		.initrd = ENCLOSURE_INITRD,
+		.ports = &port,
+		.n_ports = 1,
+		.shares = &root,
+		.n_shares = 1,
+		.netdev = spec->network == BOX_NET_NONE ? NULL : "user,ipv6=off",
+		.console = -1,
+		.monitor = -1,
+		.sandbox = p->sandbox,
+	};
+
+	strv_add(to, "igloo-guest");
+	strv_add(to, "3");
+	strv_add(to, "--vm");
+	strv_add(to, "--hello-ms");
+	strv_addf(to, "%d", p->accel == ACCEL_KVM ? HELLO_KVM_MS : HELLO_TCG_MS);
+	return machine_argv(&m, to, e);
+}
+
+static int vm_start(struct kind_box *box, struct err **e)
+{
+	_cleanup_parts_ struct parts p = {0};
+	_cleanup_strv_ struct strv argv = STRV_INIT;
+	int r = check_memory(box->spec, e);
+
+	if (r == 0)
+		r = prepare_parts(box, &p, e);
+	if (r == 0)
+		r = command_line(box->spec, &p, &argv, e);
+	if (r == 0) {
+		struct enclosure enclosure = {
+			.qemu = p.qemu, .kernel = p.kernel, .initrd = p.initrd, .kvm = p.accel == ACCEL_KVM};
+		const struct monitor monitor = {
+			.argv = argv.v, .arg = &enclosure, .sources = enclosure_sources, .fill = enclosure_fill};
+
+		r = life_start(box, &monitor, e);
+	}
+	return r;
+}
+
+const struct kind kind_vm = {
+	.name = "vm",
+	.machine = true,
+	.prepare = life_prepare,
+	.start = vm_start,
+	.stop = life_stop,
+	.destroy = life_destroy,
+	.extend = running_extend_monitored,
+	.repin = running_repin_monitored,
+	.open_gateway = running_open_gateway,
+	.widen_gateway = running_widen_gateway,
+	.sweep = view_sweep,
+};
