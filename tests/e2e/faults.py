@@ -129,12 +129,13 @@ def kill(pid, signo=signal.SIGKILL):
 
 
 def within(seconds, function, what):
+    """`what` may be a function: what there is in the end, not before the wait."""
     end = time.monotonic() + seconds
     while True:
         value = function()
         if value:
             return value
-        assert time.monotonic() < end, what
+        assert time.monotonic() < end, what() if callable(what) else what
         time.sleep(0.02)
 
 
@@ -169,9 +170,9 @@ def held_locks():
 
 def nothing_left():
     """After the end of everything: no process, lock, mount or file, the keeper's own for its idle time."""
-    within(10, lambda: not busy(), f"still running: {busy()}")
-    # A box's own lock goes with the last process that has it.
-    within(5, lambda: not held_locks(), f"held: {held_locks()}")
+    within(10, lambda: not busy(), lambda: f"still running: {busy()}")
+    # A box's own lock goes with the last process that has it, and who removes placeholders has one for five seconds.
+    within(20, lambda: not held_locks(), lambda: f"held: {held_locks()}")
     assert igloo("ls", "-aq") == ""
     left = [path for path in runtime_files() if not path.startswith("views/")]
     assert not left, left
@@ -179,7 +180,7 @@ def nothing_left():
 
 
 def no_keeper_left():
-    within(IDLE + 5, lambda: not keepers(), f"keepers: {keepers()}")
+    within(IDLE + 10, lambda: not keepers(), lambda: f"keepers: {keepers()}")
     igloo("ls")
     assert not runtime_files(), runtime_files()
 
