@@ -75,6 +75,7 @@ struct box_limits {
 struct box_machine {
 	char *kernel; /* absolute path */
 	char *accel;  /* "auto", "kvm", "tcg" */
+	bool nested;  /* it may have machines of its own */
 };
 
 struct box_spec {

@@ -32,6 +32,7 @@ struct box_options {
 	uint64_t timeout; /* milliseconds */
 	const char *kernel;
 	const char *accel;
+	bool nested;
 	bool detach;
 	struct strv allow; /* policy entries (net/policy.h) */
 	bool allow_unnamed_tls;
@@ -50,6 +51,7 @@ struct box_options {
 extern const struct opt box_place_opts[];
 extern const struct opt box_files_opts[];
 extern const struct opt box_limit_opts[];
+extern const struct opt box_machine_opts[];
 extern const struct opt box_running_opts[];
 
 /* dir, kind, shell, name, slot */
@@ -66,6 +68,11 @@ extern const struct opt box_running_opts[];
 #define BOX_GROUP_LIMITS(at)                   \
 	{                                      \
 		"Limits", box_limit_opts, (at) \
+	}
+/* nested; in machineoptions.c */
+#define BOX_GROUP_MACHINE(at)                     \
+	{                                         \
+		"Machine", box_machine_opts, (at) \
 	}
 /* detach, allow, offline, no_host_cache, publish, env, secret, secret_file, grant_requests, ignore_requests */
 #define BOX_GROUP_RUNNING(at)                     \

@@ -6,6 +6,7 @@
 #include "box/portspec.h"
 #include "box/resolve.h"
 #include "cmd/asking.h"
+#include "cmd/machineoptions.h"
 #include "cmd/sshagent.h"
 #include "nix/devscript.h"
 #include "nix/storepath.h"
@@ -239,6 +240,7 @@ static int fill_spec(const struct box_options *o, struct enter *in, struct err *
 		.cpu_milli = o->cpus, .memory = o->memory, .pids = o->pids, .timeout_ms = o->timeout};
 	spec->machine = (struct box_machine){.kernel = o->kernel ? xstrdup(o->kernel) : NULL,
 					     .accel = o->accel ? xstrdup(o->accel) : NULL};
+	machineoptions_fill(o, &spec->machine);
 	if (*in->record.bash)
 		spec->sh = xstrdup(in->record.bash);
 	path = strv_env_get(&in->env, "PATH");
@@ -306,7 +308,7 @@ static int check_kind(const struct box_options *o, const struct enter *in, struc
 	if (!in->kind->machine)
 		return o->kernel || o->accel
 			       ? err_set(e, EINVAL, "--kernel and --accel are for --in vm, not for a %s", name)
-			       : 0;
+			       : machineoptions_refuse(o, name, e);
 	if (in->spec.limits.pids)
 		return err_set(e, ENOTSUP, "the number of processes in a %s cannot be limited yet (--pids)", name);
 	if (in->ssh_keys.n > 0)

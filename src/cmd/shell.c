@@ -2,7 +2,8 @@
 #include "cmd/enter.h"
 
 static const struct opt_group groups[] = {
-	BOX_GROUP_PLACE(0), BOX_GROUP_FILES(0), BOX_GROUP_LIMITS(0), BOX_GROUP_RUNNING(0), {.title = NULL},
+	BOX_GROUP_PLACE(0),   BOX_GROUP_FILES(0),   BOX_GROUP_LIMITS(0),
+	BOX_GROUP_MACHINE(0), BOX_GROUP_RUNNING(0), {.title = NULL},
 };
 
 static int run(struct invocation *inv, struct err **e)

@@ -91,7 +91,9 @@ static int parse_line(char *line, struct vmconf *c)
 		return parse_address(value, &c->gateway);
 	if (strcmp(line, "clock") == 0)
 		return parse_number(value, INT64_MAX / 16, &c->clock);
-	if (strcmp(line, "hostname") == 0)
+	if (strcmp(line, "device") == 0 && c->n_devices < VMCONF_DEVICES_MAX && *value != '/' && !strstr(value, ".."))
+		c->devices[c->n_devices++] = value;
+	else if (strcmp(line, "hostname") == 0)
 		c->hostname = value;
 	else if (strcmp(line, "port") == 0)
 		c->port = value;

@@ -6,6 +6,8 @@
  *     address=ADDRESS/BITS                 of eth0, IPv4
  *     gateway=ADDRESS
  *     dns=ADDRESS                          becomes /etc/resolv.conf, if there is that file
+ *     device=NAME                          /dev/NAME is to be there, and everybody may open it (at most
+ *                                          VMCONF_DEVICES_MAX)
  *     clock=SECONDS                        since 1970: the clock is set when it is behind that
  *     port=NAME                            of the virtio port, else VM_PORT_NAME
  *
@@ -19,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { VMCONF_BYTES_MAX = 16384, VMCONF_MOUNTS_MAX = 32 };
+enum { VMCONF_BYTES_MAX = 16384, VMCONF_MOUNTS_MAX = 32, VMCONF_DEVICES_MAX = 16 };
 
 struct vmconf_mount {
 	const char *type;
@@ -33,6 +35,8 @@ struct vmconf {
 	struct vmconf_mount root; /* type NULL: there is none */
 	struct vmconf_mount mounts[VMCONF_MOUNTS_MAX];
 	size_t n_mounts;
+	const char *devices[VMCONF_DEVICES_MAX];
+	size_t n_devices;
 	const char *hostname;
 	const char *port;
 	const char *dns;

@@ -141,6 +141,9 @@ static void make_machine(void)
 	r = vmroot_mount(&conf, &what);
 	if (r < 0)
 		fail("cannot mount", what, r);
+	r = vmroot_devices(&conf, PORT_MS, &what);
+	if (r < 0)
+		fail("the machine has no such device", what, r);
 	r = vmroot_network(&conf, &what);
 	if (r < 0)
 		fail("cannot set up the network", what, r);

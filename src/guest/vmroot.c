@@ -233,6 +233,22 @@ int vmroot_mount(const struct vmconf *c, const char **ret_what)
 	return r;
 }
 
+int vmroot_devices(const struct vmconf *c, int timeout_ms, const char **ret_what)
+{
+	int64_t end = guest_now_ms() + timeout_ms;
+	_cleanup_close_ int dev = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	for (size_t i = 0; i < c->n_devices; i++) {
+		/* A driver may go on looking when its module is loaded. */
+		while (fchmodat(dev, c->devices[i], 0666, 0) < 0) {
+			if (errno != ENOENT || guest_now_ms() > end)
+				return failed(ret_what, c->devices[i], -errno);
+			(void)poll(NULL, 0, 5);
+		}
+	}
+	return 0;
+}
+
 int vmroot_enter(const char **ret_what)
 {
 	if (chdir(VMROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)

@@ -47,7 +47,7 @@ TEST(tcg)
 
 	CHECK_STR(text,
 		  "qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none"
-		  " -M q35,accel=tcg,sata=off,usb=off,smbus=off -cpu max -smp 2 -m 2049M"
+		  " -M q35,accel=tcg,sata=off,usb=off,smbus=off -cpu max,-vmx,-svm -smp 2 -m 2049M"
 		  " -kernel /k/vmlinux -initrd /k/initrd -append quiet panic=-1 reboot=t cryptomgr.notests igloo=1"
 		  " -chardev socket,id=monitor,fd=6 -mon chardev=monitor,mode=control"
 		  " -device virtio-serial-pci,max_ports=2 -chardev socket,id=port0,fd=5"
@@ -70,7 +70,7 @@ TEST(kvm)
 	m.rng = true;
 	m.name = "a,b";
 	text = words(&m, NULL);
-	CHECK(text && strstr(text, " -M microvm,accel=kvm,acpi=on,") && strstr(text, " -cpu host "));
+	CHECK(text && strstr(text, " -M microvm,accel=kvm,acpi=on,") && strstr(text, " -cpu host,-vmx,-svm "));
 	CHECK(strstr(text, " -sandbox on,") && strstr(text, " -name guest=a,,b ") && !strstr(text, "pci,"));
 	CHECK(strstr(text, " virtio-net-device,netdev=net0,mac=52:54:00:00:00:01"));
 	CHECK(strstr(text, " virtio-rng-device") && strstr(text, " virtio-9p-device,"));

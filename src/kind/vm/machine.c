@@ -117,10 +117,10 @@ static void add_machine(const struct machine *m, struct strv *to)
 		add2(to, "-M",
 		     m->console >= 0 ? "microvm,accel=kvm,acpi=on,rtc=on,pcie=off,x-option-roms=off"
 				     : "microvm,accel=kvm,acpi=on,rtc=on,pcie=off,x-option-roms=off,isa-serial=off");
-		add2(to, "-cpu", "host");
+		add2(to, "-cpu", m->nested ? "host" : "host,-vmx,-svm");
 	} else {
 		add2(to, "-M", "q35,accel=tcg,sata=off,usb=off,smbus=off");
-		add2(to, "-cpu", "max");
+		add2(to, "-cpu", m->nested ? "max" : "max,-vmx,-svm");
 	}
 	strv_add(to, "-smp");
 	strv_addf(to, "%u", m->cpus);
@@ -172,5 +172,7 @@ int machine_argv(const struct machine *m, struct strv *to, struct err **e)
 		r = add_shares(m, to, e);
 	if (r == 0)
 		add_net(m, to);
+	if (r == 0 && m->more)
+		strv_add_all(to, m->more->v);
 	return r;
 }

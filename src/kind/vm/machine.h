@@ -53,12 +53,14 @@ struct machine {
 	size_t n_ports;
 	const struct machine_share *shares;
 	size_t n_shares;
-	const char *netdev; /* "tap,fd=7": the value of -netdev without id; NULL: no network */
-	const char *mac;    /* of it; NULL: QEMU's own */
-	int console;        /* inherited: what the kernel prints, for diagnosis; costs time. -1: none */
-	int monitor;        /* inherited: a connected stream socket for QMP; -1: none */
-	bool sandbox;       /* -sandbox on: the build has it (probe it) */
-	bool rng;           /* virtio-rng. TCG's CPU has RDRAND of its own, so has every CPU with KVM worth it */
+	const char *netdev;      /* "tap,fd=7": the value of -netdev without id; NULL: no network */
+	const char *mac;         /* of it; NULL: QEMU's own */
+	int console;             /* inherited: what the kernel prints, for diagnosis; costs time. -1: none */
+	int monitor;             /* inherited: a connected stream socket for QMP; -1: none */
+	const struct strv *more; /* arguments behind all others; NULL: none */
+	bool sandbox;            /* -sandbox on: the build has it (probe it) */
+	bool nested;             /* its processor may show VMX or SVM */
+	bool rng;                /* virtio-rng. TCG's CPU has RDRAND of its own, so has every CPU with KVM worth it */
 };
 
 /* Adds the arguments, argv[0] first. -EINVAL for a size, a tag or a number that cannot be; a memory of exactly 2048 MiB

@@ -22,6 +22,7 @@
 #include "kind/common/view.h"
 #include "kind/vm/accel.h"
 #include "kind/vm/enclosure.h"
+#include "kind/vm/fittings.h"
 #include "kind/vm/initrd.h"
 #include "kind/vm/kernel.h"
 #include "kind/vm/machine.h"
@@ -42,6 +43,7 @@
 enum {
 	MEMORY_MIB = 4096, /* at most, and at most half of what this machine has */
 	CPUS = 4,
+	WANTS_MAX = 64,
 	HELLO_KVM_MS = 20000,
 	HELLO_TCG_MS = 180000,
 	MIB = 1 << 20,
@@ -54,6 +56,7 @@ struct parts {
 	char *initrd;
 	enum accel accel;
 	bool sandbox; /* QEMU's own seccomp filter, beside the box's */
+	struct fittings fittings;
 };
 
 static void parts_release(struct parts *p)
@@ -61,6 +64,7 @@ static void parts_release(struct parts *p)
 	free(p->qemu);
 	free(p->kernel);
 	free(p->initrd);
+	fittings_release(&p->fittings);
 }
 #define _cleanup_parts_ ATTR_CLEANUP(parts_release)
 
@@ -97,7 +101,7 @@ static bool has_below(const struct kind_box *box, const char *folder)
 /* /tmp and the user's run-time folder in the machine's memory (QEMU's 9p has no sockets and pipes), unless they are to
  * show a folder or a secret of this side; the rest of the box as it is here. The network is QEMU's own, in the box's
  * namespace, where only the gateway is. */
-static void configure(const struct kind_box *box, struct str *to)
+static void configure(const struct kind_box *box, const struct fittings *fittings, struct str *to)
 {
 	str_adds(to, "root=9p " ROOT_TAG " cache=mmap\nhostname=" BOX_HOSTNAME "\n");
 	if (!has_below(box, "/tmp/"))
@@ -107,16 +111,30 @@ static void configure(const struct kind_box *box, struct str *to)
 			 BOX_GID);
 	if (box->spec->network != BOX_NET_NONE)
 		str_adds(to, "address=10.0.2.15/24\ngateway=10.0.2.2\n");
+	str_adds(to, str_text(&fittings->conf));
+}
+
+/* What the machine's kernel needs. */
+struct wants {
+	struct modules_want v[WANTS_MAX];
+	size_t n;
+};
+
+static void gather_wants(const struct fittings *fittings, struct wants *to)
+{
+	memcpy(to->v, machine_modules, machine_modules_n * sizeof(*to->v));
+	memcpy(to->v + machine_modules_n, fittings->want, fittings->n_want * sizeof(*to->v));
+	to->n = machine_modules_n + fittings->n_want;
 }
 
 static int find_kernel(const struct kind_box *box, const struct vmcache *cache, struct parts *p, struct err **e)
 {
-	const struct kernel_search search = {
+	struct wants wants;
+	struct kernel_search search = {
 		.user = box->spec->machine.kernel,
 		.root = "",
 		.cache = cache,
-		.want = machine_modules,
-		.n_want = machine_modules_n,
+		.want = wants.v,
 	};
 	_cleanup_str_ struct str config = STR_INIT;
 	_cleanup_kernel_ struct kernel kernel = {0};
@@ -124,12 +142,14 @@ static int find_kernel(const struct kind_box *box, const struct vmcache *cache, 
 	struct initrd initrd = {
 		.init = guest_image,
 		.init_bytes = guest_image_size,
-		.want = machine_modules,
-		.n_want = machine_modules_n,
+		.want = wants.v,
 	};
 	_cleanup_err_ struct err *why = NULL;
-	int r = kernel_find(&search, &kernel, e);
+	int r;
 
+	gather_wants(&p->fittings, &wants);
+	search.n_want = initrd.n_want = wants.n;
+	r = kernel_find(&search, &kernel, e);
 	if (r == 0)
 		r = modules_open(kernel.modules, &modules, e);
 	if (r < 0)
@@ -142,7 +162,7 @@ static int find_kernel(const struct kind_box *box, const struct vmcache *cache, 
 			*e = take_ptr(why);
 		return r;
 	}
-	configure(box, &config);
+	configure(box, &p->fittings, &config);
 	initrd.config = str_text(&config);
 	initrd.config_bytes = config.len;
 	initrd.modules = modules;
@@ -161,6 +181,8 @@ static int prepare_parts(const struct kind_box *box, struct parts *p, struct err
 		r = qemu_find(&p->qemu, e);
 	if (r == 0)
 		r = choose_accel(box->spec, &p->accel, e);
+	if (r == 0)
+		r = fittings_plan(&box->spec->machine, p->accel == ACCEL_KVM, &p->fittings, e);
 	if (r == 0)
 		r = qemu_has_sandbox(p->qemu, &cache, &p->sandbox, e);
 	return r < 0 ? r : find_kernel(box, &cache, p, e);
@@ -221,6 +243,8 @@ static int command_line(const struct box_spec *spec, const struct parts *p, stru
 		.console = -1,
 		.monitor = -1,
 		.sandbox = p->sandbox,
+		.nested = spec->machine.nested,
+		.more = &p->fittings.argv,
 	};
 
 	strv_add(to, "igloo-guest");
@@ -233,7 +257,7 @@ static int command_line(const struct box_spec *spec, const struct parts *p, stru
 
 static int vm_start(struct kind_box *box, struct err **e)
 {
-	_cleanup_parts_ struct parts p = {0};
+	_cleanup_parts_ struct parts p = {.fittings = FITTINGS_INIT};
 	_cleanup_strv_ struct strv argv = STRV_INIT;
 	int r = check_memory(box->spec, e);
 

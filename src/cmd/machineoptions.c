@@ -1,0 +1,25 @@
+#include "cmd/machineoptions.h"
+
+#include <errno.h>
+
+#define AT(member) offsetof(struct box_options, member)
+
+const struct opt box_machine_opts[] = {
+	{.name = "nested",
+	 .kind = OPT_FLAG,
+	 .offset = AT(nested),
+	 .help = "of a vm: let it have machines of its own: /dev/kvm is there for the command"},
+	{.name = NULL},
+};
+
+int machineoptions_refuse(const struct box_options *o, const char *kind, struct err **e)
+{
+	const char *given = o->nested ? "--nested" : NULL;
+
+	return given ? err_set(e, EINVAL, "%s is for --in vm, not for a %s", given, kind) : 0;
+}
+
+void machineoptions_fill(const struct box_options *o, struct box_machine *to)
+{
+	to->nested = o->nested;
+}

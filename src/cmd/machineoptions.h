@@ -1,0 +1,13 @@
+/* The options that shape a machine (--in vm) beyond its size: group BOX_GROUP_MACHINE of boxoptions.h. */
+#ifndef IGLOO_CMD_MACHINEOPTIONS_H
+#define IGLOO_CMD_MACHINEOPTIONS_H
+
+#include "box/spec.h"
+#include "cmd/boxoptions.h"
+
+/* -EINVAL, naming it, when one was given for a box of a kind without a machine. */
+int machineoptions_refuse(const struct box_options *o, const char *kind, struct err **e);
+
+void machineoptions_fill(const struct box_options *o, struct box_machine *to);
+
+#endif
