@@ -146,22 +146,41 @@ void held_remove(const struct held *h)
 
 /* --- the walk ------------------------------------------------------------------------------------------------- */
 
-/* The share through which the box can write `path`; NULL when there is none. */
+static bool is_at_home(const struct box_share *s)
+{
+	return strcmp(s->source, s->target) == 0;
+}
+
+/* What of `path` lies below the share's source, beginning with '/'; NULL for what is elsewhere. */
+static const char *rest_in(const struct box_share *s, const char *path)
+{
+	size_t n = strlen(s->source);
+
+	return strncmp(path, s->source, n) == 0 && path[n] == '/' ? path + n : NULL;
+}
+
+/* The outermost share through which the box can write `path`, under whatever name; NULL when there is none. The names
+ * between an outer and an inner one must stay, too. Of those at their own places the innermost decides. */
 static const struct box_share *writable_share(const struct box_spec *spec, const char *path)
 {
-	const struct box_share *best = NULL;
-	size_t best_len = 0;
+	const struct box_share *inner = NULL;
+	const struct box_share *outer = NULL;
 
 	for (size_t i = 0; spec && i < spec->nshares; i++) {
 		const struct box_share *s = &spec->shares[i];
-		size_t n = strlen(s->source);
 
-		if (strncmp(path, s->source, n) == 0 && path[n] == '/' && n > best_len) {
-			best = s;
-			best_len = n;
-		}
+		if (is_at_home(s) && rest_in(s, path) && (!inner || strlen(s->source) > strlen(inner->source)))
+			inner = s;
 	}
-	return best && !best->read_only && strcmp(best->source, best->target) == 0 ? best : NULL;
+	for (size_t i = 0; spec && i < spec->nshares; i++) {
+		const struct box_share *s = &spec->shares[i];
+
+		if (s->read_only || !rest_in(s, path) || (is_at_home(s) && (!inner || inner->read_only)))
+			continue;
+		if (!outer || strlen(s->source) < strlen(outer->source))
+			outer = s;
+	}
+	return outer;
 }
 
 static void add_pin(struct heldset *set, const char *path, bool read_only)
@@ -334,8 +353,36 @@ static int compare_pins(const void *a, const void *b)
 	return c ? c : (int)y->read_only - (int)x->read_only;
 }
 
+/* Pins have the host's paths so far: a box has them where its shares are. */
+static void place_pins(struct heldset *set, const struct box_spec *spec)
+{
+	struct box_pin *pins = set->pins;
+	size_t n = set->npins;
+
+	set->pins = NULL;
+	set->npins = 0;
+	for (size_t i = 0; i < n; i++) {
+		bool at_home = false;
+
+		for (size_t k = 0; k < spec->nshares; k++) {
+			const struct box_share *s = &spec->shares[k];
+			const char *rest = rest_in(s, pins[i].path);
+			_cleanup_free_ char *there = NULL;
+
+			if (!rest || (at_home && is_at_home(s)) || (s->read_only && !is_at_home(s)))
+				continue;
+			at_home = at_home || is_at_home(s);
+			there = xasprintf("%s%s", s->target, rest);
+			add_pin(set, there, pins[i].read_only);
+		}
+		free(pins[i].path);
+	}
+	free(pins);
+}
+
 void heldset_give_pins(struct heldset *set, struct box_spec *spec)
 {
+	place_pins(set, spec);
 	/* A path sorts before what is below it; of two pins of one path the read-only one comes first and stays. */
 	if (set->npins > 1)
 		qsort(set->pins, set->npins, sizeof(*set->pins), compare_pins);

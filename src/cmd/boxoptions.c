@@ -56,17 +56,25 @@ const struct opt box_files_opts[] = {
 	 .help = "let the box write what is protected in the workspace: git-config, git-hooks, git-modules, "
 		 "envrc, editor or another rule of docs/workspace-protection.md; may be repeated"},
 	{.name = "share-rw",
-	 .arg = "PATH",
+	 .arg = "PATH[:AT]",
 	 .kind = OPT_PATHS,
 	 .hint = HINT_FILES,
 	 .offset = AT(share_rw),
-	 .help = "share PATH with the box, for writing; may be repeated"},
+	 .help = "share PATH with the box, for writing, at the same place or at AT; with a vm at /mnt/host-rw/NAME; "
+		 "may be "
+		 "repeated"},
 	{.name = "share-ro",
-	 .arg = "PATH",
+	 .arg = "PATH[:AT]",
 	 .kind = OPT_PATHS,
 	 .hint = HINT_FILES,
 	 .offset = AT(share_ro),
-	 .help = "share PATH with the box, for reading only; may be repeated"},
+	 .help = "share PATH with the box, for reading only, at the same place or at AT; with a vm at "
+		 "/mnt/host-ro/NAME; may be repeated"},
+	{.name = "yes",
+	 .letter = 'y',
+	 .kind = OPT_FLAG,
+	 .offset = AT(yes),
+	 .help = "share a folder of this machine or of your logins without being asked"},
 	{.name = NULL},
 };
 

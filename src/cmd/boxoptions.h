@@ -26,6 +26,7 @@ struct box_options {
 	struct strv unprotect; /* names of protect rules, or "all" */
 	struct strv share_rw;
 	struct strv share_ro;
+	bool yes;
 	uint64_t cpus;   /* thousandths of a processor */
 	uint64_t memory; /* bytes */
 	uint64_t pids;
@@ -59,7 +60,7 @@ extern const struct opt box_running_opts[];
 	{                                   \
 		"Box", box_place_opts, (at) \
 	}
-/* clone, read_only, unprotect, share_rw, share_ro */
+/* clone, read_only, unprotect, share_rw, share_ro, yes */
 #define BOX_GROUP_FILES(at)                   \
 	{                                     \
 		"Files", box_files_opts, (at) \

@@ -7,6 +7,7 @@
 #include "box/resolve.h"
 #include "cmd/asking.h"
 #include "cmd/machineoptions.h"
+#include "cmd/sharing.h"
 #include "cmd/sshagent.h"
 #include "nix/devscript.h"
 #include "nix/storepath.h"
@@ -57,28 +58,6 @@ int enter_repository(const struct box_options *o, struct enter *in, struct err *
 	return slot_open(repository, o->slot, &in->slot, e);
 }
 
-static int add_shares(const struct box_options *o, struct box_spec *spec, struct err **e)
-{
-	const struct {
-		const struct strv *paths;
-		bool read_only;
-	} lists[] = {{&o->share_rw, false}, {&o->share_ro, true}};
-
-	for (size_t l = 0; l < ARRAY_SIZE(lists); l++) {
-		for (size_t i = 0; i < lists[l].paths->n; i++) {
-			_cleanup_free_ char *path = realpath(lists[l].paths->v[i], NULL);
-			int r;
-
-			if (!path)
-				return err_errno(e, errno, "cannot share '%s'", lists[l].paths->v[i]);
-			r = box_spec_add_share(spec, path, path, lists[l].read_only, e);
-			if (r < 0)
-				return r;
-		}
-	}
-	return 0;
-}
-
 /* --- the environment ------------------------------------------------------------------------------------------------
  */
 
@@ -98,8 +77,10 @@ int enter_environment(const struct box_options *o, bool refresh, bool interactiv
 		.interactive = interactive,
 	};
 	enum { TRIES = 3 };
-	int r = add_shares(o, &extra, e);
+	int r = sharing_settle(o, &in->shares, e);
 
+	if (r == 0)
+		r = shares_put(&in->shares, in->kind->machine, &extra, e);
 	q.shares = extra.shares;
 	q.nshares = extra.nshares;
 	/* Host paths that vanished are forgotten, a damaged set goes, and the environment is resolved anew. */
@@ -257,7 +238,7 @@ static int fill_spec(const struct box_options *o, struct enter *in, struct err *
 	if (r == 0)
 		r = protect_add_git_shares(&in->source, spec, e);
 	if (r == 0)
-		r = add_shares(o, spec, e);
+		r = sharing_put(in, e);
 	if (r == 0)
 		r = protect_workspace(&in->source, &o->unprotect, spec, &in->protect, e);
 	return r;
@@ -384,6 +365,7 @@ void enter_release(struct enter *in)
 	protect_free(in->protect);
 	clone_free(in->clone);
 	box_spec_release(&in->spec);
+	shares_release(&in->shares);
 	strv_release(&in->env);
 	free(in->cwd);
 	record_release(&in->record);

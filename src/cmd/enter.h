@@ -7,6 +7,7 @@
 #include "box/protect.h"
 #include "box/requests.h"
 #include "box/secrets.h"
+#include "box/shares.h"
 #include "box/supervise.h"
 #include "cmd/boxoptions.h"
 #include "sys/cgroup.h"
@@ -17,6 +18,7 @@ struct enter {
 	struct slot *slot;
 	struct env_record record;
 	struct box_spec spec;
+	struct shares shares;    /* --share-rw, --share-ro, settled with the environment */
 	struct protect *protect; /* of a workspace that the box may write */
 	struct clone *clone;
 	struct strv env; /* of the command */

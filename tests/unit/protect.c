@@ -118,6 +118,46 @@ TEST(placeholders_come_and_go)
 	CHECK(there(t.repo, ".git/hooks"));
 }
 
+/* A folder around the workspace that is shared at another place is the workspace by another name. */
+TEST(a_share_elsewhere)
+{
+	_cleanup_place_ struct place t = place_make();
+
+	CHECK(start(&t, NULL) == 0);
+	stop(&t);
+	for (size_t i = 0; i < t.spec.npins; i++)
+		free(t.spec.pins[i].path);
+	t.spec.npins = 0;
+	CHECK(box_spec_add_share(&t.spec, t.dir, "/mnt/around", false, &t.e) == 0);
+	CHECK(box_spec_add_share(&t.spec, t.dir, "/mnt/read", true, &t.e) == 0);
+	CHECK(protect_workspace(&t.source, NULL, &t.spec, &t.p, &t.e) == 0);
+	CHECK(pinned(&t, in(t.repo, ".git/config")) == 1);
+	CHECK(pinned(&t, "/mnt/around/repo/.git/config") == 1);
+	CHECK(pinned(&t, "/mnt/around/repo/.envrc") == 1);
+	/* Else the workspace could be moved away, and another put there. */
+	CHECK(pinned(&t, "/mnt/around/repo") == 0);
+	CHECK(pinned(&t, "/mnt/around/repo/.git") == 0);
+	CHECK(pinned(&t, "/mnt/read/repo/.git/config") == -1);
+	CHECK(pinned(&t, t.repo) == -1);
+	stop(&t);
+}
+
+/* A file of git's that lies outside the workspace, in a share elsewhere. */
+TEST(what_is_run_lies_in_a_share_elsewhere)
+{
+	_cleanup_place_ struct place t = place_make();
+
+	CHECK(mkdir(in(t.dir, "tools"), 0755) == 0 && mkdir(in(t.dir, "tools/hooks"), 0755) == 0);
+	CHECK(GIT(t.repo, "config", "core.hooksPath", in(t.dir, "tools/hooks")));
+	CHECK(start(&t, NULL) == 0);
+	stop(&t);
+	CHECK(box_spec_add_share(&t.spec, in(t.dir, "tools"), "/mnt/tools", false, &t.e) == 0);
+	CHECK(protect_workspace(&t.source, NULL, &t.spec, &t.p, &t.e) == 0);
+	CHECK(pinned(&t, "/mnt/tools/hooks") == 1);
+	CHECK(pinned(&t, in(t.dir, "tools/hooks")) == -1);
+	stop(&t);
+}
+
 TEST(what_is_the_users_stays)
 {
 	_cleanup_place_ struct place t = place_make();
