@@ -56,8 +56,11 @@ static inline char *make_dir(void)
 
 static inline void remove_dirp(char **path)
 {
+	_cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	/* It takes paths beneath a folder only. */
 	if (*path)
-		(void)file_remove_tree(AT_FDCWD, *path, NULL);
+		(void)file_remove_tree(root, *path + 1, NULL);
 	free(*path);
 }
 #define _cleanup_dir_ ATTR_CLEANUP(remove_dirp)
