@@ -66,6 +66,9 @@ struct kind {
 	int (*widen_gateway)(pid_t pid, const struct box_spec *spec, int anchor, int *ret_every, struct err **e);
 	/* May be NULL. Removes what processes of the kind that were killed left in the runtime folder. */
 	void (*sweep)(void);
+	/* May be NULL. Ends what is kept ready for boxes of a slot that is about to be another one; the caller holds it
+	 * exclusively. */
+	void (*drop)(const struct slot *slot);
 };
 
 /* kind/kinds.c; NULL-terminated, the default first. */

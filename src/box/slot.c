@@ -22,7 +22,7 @@ static uint64_t path_hash(const char *path)
 	return h;
 }
 
-static char *slot_make_id(const char *repository, const char *name)
+char *slot_make_id(const char *repository, const char *name)
 {
 	const char *slash = strrchr(repository, '/');
 	const char *base = name ? name : slash ? slash + 1 : repository;
@@ -64,10 +64,11 @@ static int open_once(int slots, const char *id, bool exclusive, struct slot **re
 	if (slot->lock == -EWOULDBLOCK) {
 		pid_t pid = 0;
 
-		(void)file_is_locked(slot->dir, "lock", &pid);
-		if (exclusive)
+		/* Boxes hold it shared. */
+		if (!file_is_locked(slot->dir, "lock", &pid) && exclusive)
 			return err_set(e, EBUSY, "slot '%s' is in use by a box", id);
-		return err_set(e, EBUSY, "slot '%s' is held by process %d, which removes or cleans it", id, (int)pid);
+		return err_set(e, EBUSY, "slot '%s' is held by process %d, which copies, removes or cleans it", id,
+			       (int)pid);
 	}
 	if (slot->lock == -ENOENT || (slot->lock >= 0 && !file_is_named(slot->dir, slots, id))) {
 		err_clear(e);
@@ -91,7 +92,8 @@ static int open_in(int slots, const char *id, bool make, bool exclusive, struct 
 		if (make && mkdirat(slots, id, 0700) < 0 && errno != EEXIST)
 			return err_errno(e, errno, "cannot make slot '%s'", id);
 		r = open_once(slots, id, exclusive, ret, e);
-		if (!make)
+		/* Another slot may have been put in its place just then. */
+		if (!make && faccessat(slots, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 			break;
 	}
 	return r == -ENOENT ? err_errno(e, ENOENT, "slot '%s'", id) : r;

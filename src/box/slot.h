@@ -21,6 +21,9 @@
 
 #include <stdbool.h>
 
+/* The id of a repository's slot; `name` is --slot's or NULL. The caller frees it. */
+char *slot_make_id(const char *repository, const char *name);
+
 struct slot {
 	char *id;
 	char *path; /* absolute, for messages and for programs outside */

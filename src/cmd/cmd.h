@@ -48,6 +48,7 @@ enum hint {
 	HINT_SLOTS,
 	HINT_SHELLS,
 	HINT_SECRETS,
+	HINT_SNAPSHOTS,
 	HINTS, /* how many there are */
 };
 
@@ -148,8 +149,8 @@ void help_add_command(struct str *s, const struct cmd *cmd);
 /* "igloo run [options] [--] COMMAND...". */
 void help_add_usage(struct str *s, const struct cmd *cmd);
 
-/* names.c: adds the names of "boxes", "slots", "secrets" or "shells" that exist, sorted. What cannot be read
- * has no names; -EINVAL for any other word. */
+/* names.c: adds the names of "boxes", "slots", "snapshots", "secrets" or "shells" that exist, sorted. What cannot be
+ * read has no names; -EINVAL for any other word. */
 int complete_names(const char *what, struct strv *names);
 
 /* version.c */
@@ -183,6 +184,10 @@ extern const struct cmd cmd_shell;
 extern const struct cmd cmd_slot_gc;
 extern const struct cmd cmd_slot_ls;
 extern const struct cmd cmd_slot_rm;
+extern const struct cmd cmd_snapshot_create;
+extern const struct cmd cmd_snapshot_ls;
+extern const struct cmd cmd_snapshot_restore;
+extern const struct cmd cmd_snapshot_rm;
 extern const struct cmd cmd_stop;
 extern const struct cmd cmd_version;
 

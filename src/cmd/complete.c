@@ -5,9 +5,9 @@
 #include <errno.h>
 
 const char *const hint_names[HINTS] = {
-	[HINT_NONE] = "none",   [HINT_FILES] = "files",   [HINT_DIRS] = "dirs",
-	[HINT_VARS] = "vars",   [HINT_VERBS] = "verbs",   [HINT_BOXES] = "boxes",
-	[HINT_SLOTS] = "slots", [HINT_SHELLS] = "shells", [HINT_SECRETS] = "secrets",
+	[HINT_NONE] = "none",       [HINT_FILES] = "files",         [HINT_DIRS] = "dirs",   [HINT_VARS] = "vars",
+	[HINT_VERBS] = "verbs",     [HINT_BOXES] = "boxes",         [HINT_SLOTS] = "slots", [HINT_SHELLS] = "shells",
+	[HINT_SECRETS] = "secrets", [HINT_SNAPSHOTS] = "snapshots",
 };
 
 static const struct {
@@ -112,7 +112,7 @@ static int run_complete(struct invocation *inv, struct err **e)
 
 const struct cmd cmd_complete = {
 	.name = "__complete",
-	.args = "boxes|slots|secrets|shells",
+	.args = "boxes|slots|snapshots|secrets|shells",
 	.summary = "print names for a completion script",
 	.min_args = 1,
 	.max_args = 1,

@@ -76,6 +76,7 @@ static const char *const actions[HINTS] = {
 	[HINT_SLOTS] = "(igloo __complete slots 2>/dev/null)",
 	[HINT_SHELLS] = "(igloo __complete shells 2>/dev/null)",
 	[HINT_SECRETS] = "(igloo __complete secrets 2>/dev/null)",
+	[HINT_SNAPSHOTS] = "(igloo __complete snapshots 2>/dev/null)",
 };
 
 /* In single quotes, where fish knows \' and \\. */

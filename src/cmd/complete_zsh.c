@@ -20,6 +20,7 @@ static const char *const actions[HINTS] = {
 	[HINT_SLOTS] = "{_igloo_names slots}",
 	[HINT_SHELLS] = "{_igloo_names shells}",
 	[HINT_SECRETS] = "{_igloo_names secrets}",
+	[HINT_SNAPSHOTS] = "{_igloo_names snapshots}",
 };
 
 /* Text within '...' and within a spec, where ':', '[' and ']' are syntax. */

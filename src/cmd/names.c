@@ -39,7 +39,7 @@ static void add_folders(enum dirs_kind kind, const char *folder, struct strv *na
 
 int complete_names(const char *what, struct strv *names)
 {
-	if (strcmp(what, "boxes") == 0 || strcmp(what, "slots") == 0) {
+	if (strcmp(what, "boxes") == 0 || strcmp(what, "slots") == 0 || strcmp(what, "snapshots") == 0) {
 		add_folders(DIRS_STATE, what, names);
 		/* Boxes made for one command lie elsewhere (box/box.h). */
 		if (strcmp(what, "boxes") == 0)

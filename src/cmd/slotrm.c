@@ -1,10 +1,9 @@
 /* igloo slot rm: removes slots with everything in them. */
-#include "base/name.h"
 #include "base/size.h"
-#include "box/box.h"
 #include "cmd/cmd.h"
 #include "cmd/du.h"
 #include "cmd/report.h"
+#include "cmd/slotalone.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -15,27 +14,6 @@
 struct slotrm_options {
 	bool yes;
 };
-
-/* Opens the slot so that no box can begin to use it. */
-static int open_slot(const char *id, struct slot **ret, struct err **e)
-{
-	_cleanup_free_ char *box = NULL;
-	int r = name_check(id, e);
-
-	if (r == 0)
-		r = slot_open_id(id, true, ret, e);
-	if (r == -ENOENT) {
-		(void)err_set(e, ENOENT, "there is no slot '%s'", id);
-		return err_hint(e, "igloo slot ls shows those there are");
-	}
-	if (r != -EBUSY)
-		return r;
-	box = box_using_slot(id);
-	if (!box)
-		return err_hint(e, "igloo ls shows the boxes that run");
-	(void)err_set(e, EBUSY, "slot '%s' is in use by box '%s'", id, box);
-	return err_hint(e, "igloo stop %s", box);
-}
 
 /* Asks on the terminal. Returns 1 for yes, 0 for no. */
 static int confirm(struct slot *slot, struct err **e)
@@ -75,7 +53,7 @@ static int run(struct invocation *inv, struct err **e)
 
 		if (strv_has(&removed, inv->argv[i]))
 			continue;
-		r = open_slot(inv->argv[i], &slot, e);
+		r = slotalone_open(inv->argv[i], &slot, e);
 		if (r != 0)
 			break;
 		yes = o->yes ? 1 : confirm(slot, e);

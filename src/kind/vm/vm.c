@@ -288,4 +288,5 @@ const struct kind kind_vm = {
 	.open_gateway = running_open_gateway,
 	.widen_gateway = running_widen_gateway,
 	.sweep = view_sweep,
+	.drop = view_drop,
 };
