@@ -160,6 +160,7 @@ extern const char igloo_version[];
 extern const struct cmd cmd_attach;
 extern const struct cmd cmd_complete;
 extern const struct cmd cmd_completion;
+extern const struct cmd cmd_cp;
 extern const struct cmd cmd_diff;
 extern const struct cmd cmd_discard;
 extern const struct cmd cmd_allow;

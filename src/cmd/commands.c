@@ -8,6 +8,7 @@ const struct cmd *const commands[] = {
 	&cmd_shell,
 	&cmd_exec,
 	&cmd_attach,
+	&cmd_cp,
 	&cmd_ls,
 	&cmd_logs,
 	&cmd_stop,

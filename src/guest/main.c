@@ -22,10 +22,12 @@
  * read, 125 when it could not start.
  *
  * The same program has two more parts to play in a box that is a machine: vmhost.c, as PID 1 of the box around it, and
- * vminit.c, as /init in it, which starts a guest of this kind as PID 1 of a namespace there.
+ * vminit.c, as /init in it, which starts a guest of this kind as PID 1 of a namespace there. And one in every box: a
+ * command that copies files (copy.h).
  *
  * The starter sets PR_SET_PDEATHSIG; that the starter may have died before that needs no check here
  * (getppid() is 0 in a new PID namespace anyway): the socket then is at its end. */
+#include "guest/copy.h"
 #include "guest/guest.h"
 #include "guest/vm.h"
 
@@ -327,6 +329,10 @@ void guest_run(const char *fd)
 
 int main(int argc, char **argv)
 {
+	int code = argc == 3 && getpid() != 1 ? copy_run(argv[1], argv[2]) : -1;
+
+	if (code >= 0)
+		return code;
 	/* kill(-1) from anywhere else would reach past the box. */
 	if (getpid() != 1)
 		guest_die("runs only as PID 1 of a box");
