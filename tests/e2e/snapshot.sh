@@ -41,7 +41,7 @@ is "and another" "$(igloo snapshot create --json "$slot" | member name)" "$slot-
 says "a name that is taken" 125 "*there is a snapshot 'before' already*igloo snapshot rm before*" igloo snapshot create "$slot" before
 says "a name that is none" 125 "*'../x' is not a name*" igloo snapshot create "$slot" ../x
 says "no such slot" 125 "*no box and no slot 'nothing'*" igloo snapshot create nothing
-like "snapshot ls" "$(igloo snapshot ls)" "SNAPSHOT*SIZE*MADE*BOX*SLOT*before*now*$slot*"
+like "snapshot ls" "$(igloo snapshot ls)" "SNAPSHOT*SIZE*MADE*BOX*SLOT*before*MiB*$slot*"
 is "snapshot ls -q" "$(igloo snapshot ls -q | xargs)" "$(printf '%s\n' before "$slot-1" "$slot-2" | sort | xargs)"
 like "snapshot ls --json" "$(igloo snapshot ls --json)" \
 	'{"schema":"igloo.snapshots/1","snapshots":\[*"bytes":[1-9]*"damaged":false,"name":"before","repository":"'"$PWD"'","slot":"'"$slot"'"}*'

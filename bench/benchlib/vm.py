@@ -1,0 +1,397 @@
+"""The row on machines: a start beside the same kernel with a bare init, an end, memory, exec beside ssh, a port's rate,
+ten at once.
+
+The bare machine has igloo's own QEMU and its arguments, read from /proc while one of igloo's runs: only what names igloo's
+files and its port is another, and there is a serial port to say `ready` on.
+"""
+
+import glob
+import json
+import os
+import re
+import select
+import signal
+import socket
+import statistics
+import subprocess
+import time
+
+from . import machine
+from .clock import Failed, Samples, Subject
+from .fixtures import DEBNIX, call
+from .many import parents, rollup
+from .report import Row
+
+INIT = os.path.join(os.path.dirname(os.path.realpath(__file__)), "vm", "init.c")
+PACKAGES = ["bash", "coreutils", "openssh-server"]
+SIZE = ["--cpus", "1", "--memory", "512M"]
+FLAKE = """{
+  inputs.nixpkgs.url = "path:PKGS";
+  outputs = { self, nixpkgs }: let pkgs = nixpkgs.legacyPackages.SYSTEM; in {
+    devShells.SYSTEM.default = pkgs.mkShell { packages = with pkgs; [ bash coreutils openssh-server ]; };
+  };
+}
+"""
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+# -- processes
+
+
+def family(root):
+    """The process and all below it."""
+    table, found = parents(), {root}
+    while True:
+        more = {pid for pid, parent in table.items() if parent in found} - found
+        if not more:
+            return found
+        found |= more
+
+
+def cpu_of(pids):
+    """Processor seconds so far, children that were waited for included."""
+    ticks = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as stat:
+                ticks += sum(int(field) for field in stat.read().rpartition(b")")[2].split()[11:15])
+        except OSError:
+            continue
+    return ticks / TICKS
+
+
+def first_output(argv, env, cwd, log, limit=240):
+    """(seconds to the first byte of stdout, seconds to the end, processor seconds of all processes to the first byte)."""
+    with open(log, "wb") as said:
+        began = time.perf_counter()
+        child = subprocess.Popen(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said)
+        came = select.select([child.stdout], [], [], limit)[0] and child.stdout.read(1)
+        first = time.perf_counter() - began
+        cpu = cpu_of(family(child.pid))
+        if not came:
+            child.kill()
+        child.communicate()
+        ended = time.perf_counter() - began
+    if not came or child.returncode != 0:
+        with open(log, errors="replace") as text:
+            raise Failed(f"{os.path.basename(argv[0])}: exit status {child.returncode}: {text.read()[-400:].strip()}")
+    return first, ended, cpu
+
+
+class Start(Subject):
+    """A column of the comparison of starts: `samples` to the first output, `ends` to the end."""
+
+    def __init__(self, name, argv, env, cwd, **more):
+        super().__init__(name, argv, env, cwd=cwd, **more)
+        self.ends = []
+
+    def once(self, log, keep=True):
+        if self.failure:
+            return
+        try:
+            first, ended, cpu = first_output(self.argv, self.env, self.cwd, log)
+        except (Failed, OSError) as why:
+            self.failure = str(why)
+            return
+        if keep:
+            self.samples.add(first, cpu)
+            self.ends.append(ended - first)
+
+
+# -- igloo's machine and the bare one
+
+
+class Machines:
+    def __init__(self, bench):
+        self.bench = bench
+        self.repository = os.path.join(bench.folder, "repo-vm")
+        flake = os.path.join(bench.cache, "vm-flake")
+        if not os.path.exists(f"{flake}/flake.nix"):
+            call([DEBNIX, "generate", "--out", flake, *PACKAGES], env=bench.outer)
+        call([DEBNIX, "build", "--out", flake, *PACKAGES], env=bench.outer)
+        os.mkdir(self.repository)
+        with open(f"{self.repository}/flake.nix", "w") as out:
+            out.write(FLAKE.replace("PKGS", flake).replace("SYSTEM", f"{os.uname().machine}-linux"))
+        bench.commit(self.repository)
+        call(["nix", "flake", "lock"], cwd=self.repository, env=bench.nix_env)
+        bench.commit(self.repository)
+        kernel = os.environ.get("IGLOO_BENCH_KERNEL") or os.environ.get("IGLOO_TEST_KERNEL")
+        self.options = ["--in", "vm", *(["--kernel", kernel] if kernel else []), *SIZE]
+        bench.resolve(self.repository)
+        self.boxes = []
+
+    def run(self, *command, options=()):
+        return [self.bench.igloo, "run", "-C", self.repository, *self.options, *options, "--", *command]
+
+    def start(self, name, *command, options=()):
+        call(self.run(*command, options=["--detach", "--name", name, *options]), env=self.bench.env)
+        self.boxes.append(name)
+
+    def stop(self, name):
+        self.boxes.remove(name)
+        call([self.bench.igloo, "stop", name], env=self.bench.env)
+        call([self.bench.igloo, "rm", "-f", name], env=self.bench.env)
+
+    def exec(self, name, *command):
+        return [self.bench.igloo, "exec", name, "--", *command]
+
+    def supervisor(self, name):
+        return json.loads(call([self.bench.igloo, "inspect", name], env=self.bench.env))["supervisor"]
+
+    def qemu(self, name):
+        for pid in family(self.supervisor(name)):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as text:
+                    words = text.read().split(b"\0")[:-1]
+            except OSError:
+                continue
+            if words and re.search(rb"^/.*qemu-system-", words[0]):
+                return pid, [word.decode() for word in words]
+        raise Failed(f"box '{name}' has no QEMU")
+
+    def close(self):
+        for name in list(self.boxes):
+            subprocess.run([self.bench.igloo, "rm", "-f", name], env=self.bench.env, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+
+
+def newc(files):
+    """A cpio archive: {name: (mode, bytes)}."""
+    out = b""
+    for number, (name, (mode, data)) in enumerate([*files.items(), ("TRAILER!!!", (0, b""))]):
+        raw = name.encode() + b"\0"
+        fields = (number + 1, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(raw), 0)
+        head = b"070701" + b"".join(b"%08x" % field for field in fields) + raw
+        out += head + bytes(-len(head) % 4) + data + bytes(-len(data) % 4)
+    return out
+
+
+def bare_argv(machines, qemu):
+    """QEMU's arguments in a box, for a machine without one."""
+    folder = machines.bench.folder
+    cc = machine.find("musl-gcc")
+    if not cc:
+        raise Failed("the bare init needs musl-gcc (Debian: musl-tools)")
+    call([cc, "-O2", "-static", "-s", "-o", f"{folder}/init", INIT])
+    with open(f"{folder}/init", "rb") as text, open(f"{folder}/initrd", "wb") as out:
+        out.write(newc({"init": (0o100755, text.read())}))
+    os.makedirs(f"{folder}/empty", exist_ok=True)
+    kernels = sorted(glob.glob(f"{folder}/cache/igloo/kernels/vmlinux-*"), key=os.path.getmtime)
+    if not kernels:
+        raise Failed("igloo has no vmlinux in its cache")
+    argv = []
+    for word, before in zip(qemu, [""] + qemu):
+        if before == "-kernel":
+            word = kernels[-1]
+        elif before == "-initrd":
+            word = f"{folder}/initrd"
+        elif before == "-chardev":
+            word = re.sub(r"^socket,(id=[a-z0-9]+),fd=\d+$", r"null,\1", word)
+        elif before == "-fsdev":
+            word = re.sub(r",path=/[^,]*", f",path={folder}/empty", word)
+        elif before == "-M":
+            word = word.replace(",isa-serial=off", "")
+        argv.append(word)
+    return argv + ["-serial", "stdio"]
+
+
+# -- what is measured
+
+
+def starts(row, machines, subjects, rounds):
+    for subject in subjects:
+        subject.once(machines.bench.log, keep=False)
+    for _ in range(rounds):
+        for subject in subjects:
+            subject.once(machines.bench.log)
+    lines = [["", "first output, median ms", "least ms", "CPU ms", "x base", "x least", "x CPU", "then to its end ms", "rounds"]]
+    base = subjects[0].samples
+    for subject in subjects:
+        s = subject.samples
+        if subject.failure:
+            row.notes.append(f"{subject.name}: {subject.failure}")
+        if len(s) and len(base):
+            lines.append([subject.name, f"{s.median() * 1e3:.0f}", f"{s.least() * 1e3:.0f}", f"{s.median_cpu() * 1e3:.0f}",
+                          f"{s.median() / base.median():.2f}", f"{s.least() / base.least():.2f}",
+                          f"{s.median_cpu() / base.median_cpu():.2f}", f"{statistics.median(subject.ends) * 1e3:.0f}",
+                          str(len(s))])
+    row.tables.append(lines)
+
+
+def timed(argv, env, log):
+    """(seconds, processor seconds of the program itself)."""
+    from .clock import time_once
+    return time_once(argv, env, log)
+
+
+def interleaved(row, title, subjects, rounds, log):
+    """subjects: {name: (argv, env)}. Medians, by name."""
+    samples, failed = {name: Samples() for name in subjects}, {}
+    for turn in range(rounds + 1):
+        for name, (argv, env) in subjects.items():
+            if name in failed:
+                continue
+            try:
+                wall, cpu = timed(argv, env, log)
+            except (Failed, OSError) as why:
+                failed[name] = str(why)
+                continue
+            if turn > 0:
+                samples[name].add(wall, cpu)
+    row.notes += [f"{name}: {why}" for name, why in failed.items()]
+    lines = [[title, "median ms", "least ms", "rounds"]]
+    lines += [[name, f"{s.median() * 1e3:.0f}", f"{s.least() * 1e3:.0f}", str(len(s))] for name, s in samples.items() if len(s)]
+    row.tables.append(lines)
+    return {name: s for name, s in samples.items() if len(s)}
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+SSHD = r"""
+mkdir -p ~/ssh && cd ~/ssh && chmod 700 . && rm -f host
+ssh-keygen -q -t ed25519 -N '' -f host </dev/null
+cp "$1" keys && chmod 600 keys
+exec "$(command -v sshd)" -D -e -f /dev/null -p 2222 -h ~/ssh/host -o UsePAM=no -o StrictModes=no -o PidFile=none \
+	-o AuthorizedKeysFile=$HOME/ssh/keys -o PasswordAuthentication=no
+"""
+
+
+def exec_beside_ssh(row, machines, rounds):
+    """`igloo exec` and a new ssh connection into the same machine, both running `true`."""
+    bench, port = machines.bench, free_port()
+    key = f"{machines.repository}/key"
+    if not machine.find("ssh"):
+        raise Failed("exec beside ssh needs an ssh client (Debian: openssh-client)")
+    call(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key])
+    machines.start("ssh", "bash", "-c", SSHD, "sshd", f"{key}.pub", options=["-p", f"{port}:2222"])
+    ssh = [machine.find("ssh"), "-F", "/dev/null", "-i", key, "-p", str(port), "-o", "StrictHostKeyChecking=no", "-o",
+           "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "igloo@127.0.0.1", "true"]
+    end = time.monotonic() + 120
+    while subprocess.run(ssh, env=bench.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        if time.monotonic() > end:
+            raise Failed("no ssh login within two minutes: " + call([bench.igloo, "logs", "ssh"], env=bench.env)[-400:])
+        time.sleep(0.5)
+    found = interleaved(row, "one command in a machine that runs", {
+        "igloo exec BOX -- true": (machines.exec("ssh", "true"), bench.env),
+        "ssh BOX true": (ssh, bench.env)}, rounds, bench.log)
+    if len(found) == 2:
+        exec_, ssh_ = found.values()
+        row.bar("exec / ssh", exec_.median() / ssh_.median(), 0.2, least=exec_.least() / ssh_.least())
+    machines.stop("ssh")
+
+
+def memory(row, machines):
+    machines.start("memory", "sleep", "600")
+    machines_pid, _ = machines.qemu("memory")
+    supervisor = machines.supervisor("memory")
+    lines = [["memory, KiB", "Rss", "Pss"]]
+    for pid in sorted(family(supervisor)):
+        weight = rollup(pid)
+        if weight:
+            name = "QEMU" if pid == machines_pid else "supervisor" if pid == supervisor else "PID 1 of the box"
+            lines.append([name, *map(str, weight)])
+    row.tables.append(lines)
+
+
+def throughput(row, machines, kvm):
+    """Bytes out of the machine's memory through the virtio port and both bridges, and into it."""
+    count = 64 << 20
+    lines = [["through the port, 64 MiB", "MB/s"]]
+    rates = {}
+    for name, command, kwargs in (
+            ("out", ["head", "-c", str(count), "/dev/zero"], {"stdout": subprocess.PIPE}),
+            ("in", ["bash", "-c", "cat >/dev/null"], {"stdin": subprocess.PIPE})):
+        runs = []
+        for _ in range(3):
+            child = subprocess.Popen(machines.exec("memory", *command), env=machines.bench.env, **kwargs)
+            began = None
+            if name == "out":
+                while True:
+                    data = os.read(child.stdout.fileno(), 1 << 16)
+                    if not data:
+                        break
+                    began = began or time.perf_counter()
+            else:
+                block = bytes(1 << 20)
+                child.stdin.write(block)
+                began = time.perf_counter()
+                for _ in range(count >> 20):
+                    child.stdin.write(block)
+                child.stdin.close()
+            child.wait()
+            runs.append(count / 1e6 / (time.perf_counter() - began))
+        rates[name] = statistics.median(runs)
+        lines.append([name, f"{rates[name]:.1f}"])
+    row.tables.append(lines)
+    for name, rate in rates.items():
+        if kvm:
+            row.bar(f"MB/s through the port, {name}", rate, 100, at_least=True)
+
+
+def ends(row, machines, rounds):
+    """`igloo stop` of a machine that runs, its QEMU's end included."""
+    taken = []
+    for number in range(rounds):
+        if number > 0 or "memory" not in machines.boxes:
+            machines.start("memory", "sleep", "600")
+        pid, _ = machines.qemu("memory")
+        began = time.perf_counter()
+        call([machines.bench.igloo, "stop", "memory"], env=machines.bench.env)
+        while os.path.exists(f"/proc/{pid}"):
+            time.sleep(0.002)
+        taken.append(time.perf_counter() - began)
+        machines.stop("memory") if False else call([machines.bench.igloo, "rm", "-f", "memory"], env=machines.bench.env)
+        machines.boxes.remove("memory")
+    row.tables.append([["igloo stop, to QEMU's end", "median ms", "least ms"],
+                       ["", f"{statistics.median(taken) * 1e3:.0f}", f"{min(taken) * 1e3:.0f}"]])
+
+
+def ten(row, machines, count=10):
+    """All at once, and the same number one after the other."""
+    argv, env = machines.run("true"), machines.bench.env
+    began = time.perf_counter()
+    children = [subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL) for _ in range(count)]
+    bad = sum(child.wait() != 0 for child in children)
+    together = time.perf_counter() - began
+    began = time.perf_counter()
+    bad += sum(subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, check=False).returncode != 0 for _ in range(3))
+    alone = (time.perf_counter() - began) / 3
+    row.tables.append([[f"{count} machines at once", "seconds", "each", "one alone", "failed"],
+                       ["", f"{together:.1f}", f"{together / count:.2f}", f"{alone:.2f}", str(bad)]])
+    row.bar(f"time each of {count} at once / one alone", together / count / alone, 1)
+
+
+def vm(bench, peers, rounds):
+    row = Row("vm", "machines of 1 processor and 512 MiB: command line to first output and further, by "
+                    "`igloo run --in vm`")
+    machines = Machines(bench)
+    rounds = max(3, min(rounds // 4, 10))
+    try:
+        call(machines.run("true"), env=bench.env)  # the kernel unpacked, the initrd packed
+        machines.start("look", "sleep", "600")
+        _, argv = machines.qemu("look")
+        machines.stop("look")
+        kvm = "accel=kvm" in " ".join(argv)
+        row.notes.append(f"accelerator: {'KVM' if kvm else 'TCG'}; {machine.version(argv[0])}")
+        bare = Start("the same QEMU, kernel, bare init", bare_argv(machines, argv), bench.env, bench.folder)
+        igloo = Start("igloo run --in vm -- echo", machines.run("echo", "ready"), bench.env, bench.folder)
+        starts(row, machines, [bare, igloo], rounds)
+        row.compare("igloo / bare init, to first output", igloo, bare, 1.15)
+        memory(row, machines)
+        throughput(row, machines, kvm)
+        ends(row, machines, 3)
+        for step in (lambda: exec_beside_ssh(row, machines, rounds), lambda: ten(row, machines)):
+            try:
+                step()
+            except (Failed, OSError) as why:
+                row.notes.append(str(why))
+    finally:
+        machines.close()
+    return row
