@@ -7,11 +7,17 @@
 #include "nix/record.h"
 #include "nix/source.h"
 
+/* A record of nixosConfigurations.NAME has the shell SYSTEM_PREFIX "NAME", the system's store path (its toplevel) as
+ * env_path, and of variables SYSTEM_VARIABLE alone: the name, which was chosen where NAME is empty. No dev shell can
+ * have such a name. */
+#define SYSTEM_PREFIX "nixos:"
+#define SYSTEM_VARIABLE "IGLOO_SYSTEM"
+
 /* What is asked for; all pointers are the caller's. */
 struct environment_query {
 	const struct kind *kind;
 	const struct source *source;
-	const char *shell;        /* name of the dev shell */
+	const char *shell;        /* name of the dev shell, or SYSTEM_PREFIX and the name of a NixOS configuration */
 	bool any_shell;           /* unless the flake asks for another */
 	const struct strv *allow; /* policy entries while resolving, beside `nix` and the user's grants; or NULL */
 	bool offline;             /* no network while resolving */

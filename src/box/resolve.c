@@ -60,7 +60,7 @@ void resolve_lock_options(struct strv *argv)
 	strv_add(argv, "--no-write-lock-file");
 }
 
-static int attribute_names(struct resolve *r, const char *attribute, struct str *to)
+int resolve_names(struct resolve *r, const char *attribute, struct strv *to)
 {
 	_cleanup_strv_ struct strv argv = STRV_INIT;
 	_cleanup_str_ struct str output = STR_INIT;
@@ -82,12 +82,23 @@ static int attribute_names(struct resolve *r, const char *attribute, struct str 
 		return -ENOENT;
 	json_array_foreach(names, i, name)
 	{
-		if (!json_is_string(name))
+		if (!json_is_string(name) || strlen(json_string_value(name)) != json_string_length(name))
 			continue;
-		str_adds(to, to->len ? ", " : "");
-		str_add_printable(to, json_string_value(name), json_string_length(name), false);
+		strv_add(to, json_string_value(name));
 	}
 	return 0;
+}
+
+static int attribute_names(struct resolve *r, const char *attribute, struct str *to)
+{
+	_cleanup_strv_ struct strv names = STRV_INIT;
+	int k = resolve_names(r, attribute, &names);
+
+	for (size_t i = 0; i < names.n; i++) {
+		str_adds(to, to->len ? ", " : "");
+		str_add_printable(to, names.v[i], strlen(names.v[i]), false);
+	}
+	return k;
 }
 
 /* Nix says only that an attribute is missing; say which there are. */
@@ -158,9 +169,7 @@ static int print_environment(struct resolve *r, const char *drv, const char *pro
 	return resolve_run_nix(r, &argv, output, e);
 }
 
-/* Runs `nix-store -qR`, which lists references before what refers to them: the last path is the root. */
-static int read_closure(struct resolve *r, const struct strv *argv, struct strv *closure, char **ret_root,
-			struct err **e)
+int resolve_closure(struct resolve *r, const struct strv *argv, struct strv *closure, char **ret_root, struct err **e)
 {
 	_cleanup_str_ struct str output = STR_INIT;
 	_cleanup_strv_ struct strv paths = STRV_INIT;
@@ -189,7 +198,7 @@ static int environment_path(struct resolve *r, const char *profile, char **ret, 
 	strv_add(&argv, "-qR");
 	/* A profile is a link to a generation's link to the path; Nix knows how to follow. */
 	strv_addf(&argv, "/nix/var/nix/gcroots/igloo/%s", profile);
-	return read_closure(r, &argv, closure, ret, e);
+	return resolve_closure(r, &argv, closure, ret, e);
 }
 
 /* The bash of `igloo shell`. What a dev shell is built with is often a bash without line editing (nixpkgs' stdenv), so
@@ -224,7 +233,7 @@ static void find_interactive(struct resolve *r, struct devenv *env, struct strv 
 		k = resolve_run_nix(r, &realise, &output, &e);
 	strv_split(&query, "nix-store -qR " BASH_ROOT, ' ');
 	if (k == 0)
-		k = read_closure(r, &query, closure, ret, &e);
+		k = resolve_closure(r, &query, closure, ret, &e);
 	if (k < 0) {
 		log_verbose("no bashInteractive in the flake's nixpkgs input: %s", e ? err_message(e) : "");
 		*ret = env->bash ? xasprintf("%.*s", (int)(strlen(env->bash) - strlen("/bin/bash")), env->bash)
@@ -310,6 +319,16 @@ static int root_everything(struct resolve *r, const char *name, struct err **e)
 	return k < 0 || !r->host || r->mounted.n == 0 ? k : hoststore_root(r->host, &r->mounted, link, e);
 }
 
+static int ask_for_system(struct resolve *r, const char *profile, struct found *f, struct err **e)
+{
+	_cleanup_free_ char *configuration = NULL;
+	int k = resolve_system(r, profile, &f->env_path, &configuration, &f->closure, e);
+
+	if (k == 0)
+		strv_env_set(&f->env.env, SYSTEM_VARIABLE, configuration);
+	return k;
+}
+
 static int ask_nix(struct resolve *r, const char *profile, struct found *f, struct err **e)
 {
 	/* The folder of a box's own files, where structured attributes are put. */
@@ -345,11 +364,11 @@ static int resolve_steps(struct resolve *r, const uint8_t *key, const char *nix_
 	if (k == 0)
 		k = resolve_take_inputs(r, e);
 	if (k == 0)
-		k = ask_nix(r, profile, &f, e);
-	if (k == 0) {
+		k = resolve_is_system(r) ? ask_for_system(r, profile, &f, e) : ask_nix(r, profile, &f, e);
+	if (k == 0 && !resolve_is_system(r))
 		add_tools_to_path(r, &f.env);
+	if (k == 0)
 		k = root_everything(r, name, e);
-	}
 	if (k == 0)
 		k = write_record(r, &f, key, nix_id, name, e);
 	devenv_release(&f.env);
@@ -391,6 +410,8 @@ static int check_shell_name(const char *shell, struct err **e)
 {
 	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.+'";
 
+	if (str_starts(shell, SYSTEM_PREFIX))
+		return 0;
 	if (*shell && strlen(shell) < 128 && shell[strspn(shell, good)] == '\0')
 		return 0;
 	return err_set(e, EINVAL, "'%s' cannot be the name of a dev shell", shell);

@@ -38,6 +38,18 @@ void resolve_nix(struct strv *argv, const char *verb);
 void resolve_lock_options(struct strv *argv);
 int resolve_run_nix(struct resolve *r, const struct strv *argv, struct str *output, struct err **e);
 
+/* Whether r->q is about a NixOS configuration. */
+bool resolve_is_system(const struct resolve *r);
+/* Builds it: *ret is its store path, which `profile` (a name below Nix's gcroots/igloo) roots in the slot, and *name
+ * the configuration's; both are the caller's. */
+int resolve_system(struct resolve *r, const char *profile, char **ret, char **name, struct strv *closure,
+		   struct err **e);
+/* Runs `nix-store -qR` as argv says, which lists references before what refers to them: *ret_root, the last, is the
+ * root. */
+int resolve_closure(struct resolve *r, const struct strv *argv, struct strv *closure, char **ret_root, struct err **e);
+/* The names of the flake's attributes of `attribute`, one each; -ENOENT when there is none. */
+int resolve_names(struct resolve *r, const char *attribute, struct strv *to);
+
 /* Is the word in flake.nix? Another start of Nix for what no flake says would cost all of them. */
 bool resolve_flake_has(const struct resolve *r, const char *word);
 /* Sets r->requests and r->shell. */

@@ -22,6 +22,9 @@ void box_spec_release(struct box_spec *spec)
 		free(spec->pins[i].path);
 	free(spec->pins);
 	free(spec->machine.kernel);
+	free(spec->machine.system_name);
+	free(spec->machine.toplevel);
+	free(spec->machine.flake);
 	free(spec->machine.accel);
 	free(spec->sh);
 	free(spec->env);

@@ -76,6 +76,11 @@ struct box_machine {
 	char *kernel; /* absolute path */
 	char *accel;  /* "auto", "kvm", "tcg" */
 	bool nested;  /* it may have machines of its own */
+	/* Of a guest with a system of its own (--guest nixos); NULL: igloo's own guest, which has none. */
+	char *system_name; /* as its nixosConfigurations calls it */
+	char *toplevel;    /* the store path that was built of it */
+	char *flake;       /* folder of its flake.nix, in the box */
+	bool built;        /* that one, even if the machine has rebuilt it since */
 };
 
 struct box_spec {

@@ -34,6 +34,8 @@ struct box_options {
 	const char *kernel;
 	const char *accel;
 	bool nested;
+	const char *guest;
+	bool built;
 	bool detach;
 	struct strv allow; /* policy entries (net/policy.h) */
 	bool allow_unnamed_tls;

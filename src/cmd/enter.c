@@ -8,6 +8,7 @@
 #include "cmd/asking.h"
 #include "cmd/machineoptions.h"
 #include "cmd/sharing.h"
+#include "cmd/enterguest.h"
 #include "cmd/sshagent.h"
 #include "nix/devscript.h"
 #include "nix/storepath.h"
@@ -95,6 +96,8 @@ int enter_environment(const struct box_options *o, bool refresh, bool interactiv
 	}
 	if (r == 0)
 		r = environment_open(in->slot, &q, &in->record, why, e);
+	if (r == 0)
+		r = enterguest_resolve(o, &q, in, e);
 	box_spec_release(&extra);
 	return r;
 }
@@ -222,6 +225,7 @@ static int fill_spec(const struct box_options *o, struct enter *in, struct err *
 	spec->machine = (struct box_machine){.kernel = o->kernel ? xstrdup(o->kernel) : NULL,
 					     .accel = o->accel ? xstrdup(o->accel) : NULL};
 	machineoptions_fill(o, &spec->machine);
+	enterguest_apply(in);
 	if (*in->record.bash)
 		spec->sh = xstrdup(in->record.bash);
 	path = strv_env_get(&in->env, "PATH");
@@ -364,6 +368,9 @@ void enter_release(struct enter *in)
 	requests_release(&in->got);
 	protect_free(in->protect);
 	clone_free(in->clone);
+	free(in->machine.system_name);
+	free(in->machine.toplevel);
+	free(in->machine.flake);
 	box_spec_release(&in->spec);
 	shares_release(&in->shares);
 	strv_release(&in->env);

@@ -25,9 +25,10 @@ struct enter {
 	char *cwd;
 	struct cgroup *cgroup;
 	struct secrets secrets;
-	struct sshkeys ssh_keys; /* of the user's SSH agent, that the box may use */
-	struct requests got;     /* what the flake asked for and is granted */
-	bool json;               /* denials are said as JSON lines */
+	struct sshkeys ssh_keys;    /* of the user's SSH agent, that the box may use */
+	struct box_machine machine; /* its system, until the spec has it */
+	struct requests got;        /* what the flake asked for and is granted */
+	bool json;                  /* denials are said as JSON lines */
 };
 
 /* Fills in everything; enter_release() it in either case. */

@@ -9,6 +9,16 @@ const struct opt box_machine_opts[] = {
 	 .kind = OPT_FLAG,
 	 .offset = AT(nested),
 	 .help = "of a vm: let it have machines of its own: /dev/kvm is there for the command"},
+	{.name = "guest",
+	 .arg = "GUEST",
+	 .kind = OPT_TEXT,
+	 .offset = AT(guest),
+	 .help = "of a vm: what it has in it: minimal (igloo's own, the default), or nixos or nixos=NAME, the flake's "
+		 "nixosConfigurations.NAME"},
+	{.name = "built",
+	 .kind = OPT_FLAG,
+	 .offset = AT(built),
+	 .help = "of --guest nixos: start the system that the flake builds, not what a rebuild in the machine left"},
 	{.name = NULL},
 };
 

@@ -12,4 +12,7 @@ enum { VMHOST_PORT_FD = 3 };
 extern const unsigned char guest_image[];
 extern const size_t guest_image_size;
 
+/* What a machine's configuration (vmconf.h) has room for. */
+enum { VMCONF_BYTES_MAX = 16384, VMCONF_BINDS_MAX = 128 };
+
 #endif

@@ -333,6 +333,9 @@ int main(int argc, char **argv)
 
 	if (code >= 0)
 		return code;
+	/* What it starts is PID 1 of a namespace of its own. */
+	if (argc == 4 && strcmp(argv[1], "--service") == 0)
+		vminit_serve(argv[2], argv[3]);
 	/* kill(-1) from anywhere else would reach past the box. */
 	if (getpid() != 1)
 		guest_die("runs only as PID 1 of a box");

@@ -56,6 +56,32 @@ static int parse_number(const char *text, int64_t max, int64_t *ret)
 	return n > max ? -EINVAL : 0;
 }
 
+static int hex_digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* An absolute path, decoded where it lies. */
+static int parse_bind(char *text, struct vmconf *c)
+{
+	char *to = text;
+
+	if (*text != '/' || c->n_binds == VMCONF_BINDS_MAX)
+		return -EINVAL;
+	c->binds[c->n_binds++] = text;
+	for (const char *from = text; *from; from++) {
+		int high = *from == '%' ? hex_digit(from[1]) : -1;
+		int low = high >= 0 ? hex_digit(from[2]) : -1;
+
+		if (*from == '%' && (low < 0 || high + low == 0))
+			return -EINVAL;
+		*to++ = *from == '%' ? (char)(high * 16 + low) : *from;
+		from += *from == '%' ? 2 : 0;
+	}
+	*to = '\0';
+	return 0;
+}
+
 static int parse_address(const char *text, struct in_addr *ret)
 {
 	return inet_pton(AF_INET, text, ret) == 1 ? 0 : -EINVAL;
@@ -85,6 +111,8 @@ static int parse_line(char *line, struct vmconf *c)
 		return parse_root(value, &c->root);
 	if (strcmp(line, "mount") == 0)
 		return c->n_mounts < VMCONF_MOUNTS_MAX ? parse_mount(value, &c->mounts[c->n_mounts++]) : -EINVAL;
+	if (strcmp(line, "bind") == 0)
+		return parse_bind(value, c);
 	if (strcmp(line, "address") == 0)
 		return parse_prefix(value, c);
 	if (strcmp(line, "gateway") == 0)

@@ -10,6 +10,8 @@
  *                                          VMCONF_DEVICES_MAX)
  *     clock=SECONDS                        since 1970: the clock is set when it is behind that
  *     port=NAME                            of the virtio port, else VM_PORT_NAME
+ *     bind=PATH                            of a system's service (vm.h): that of the box is to be there, too; a
+ *                                          byte that is %, blank or not printable ASCII is %XX
  *
  * OPTIONS are mount(2)'s data, "-" for none, with "ro", "nosuid", "nodev", "noexec", "relatime" and "noatime" taken out
  * as flags; 9p gets trans=virtio, version=9p2000.L and msize=512000 in front of them. Words are separated by one space
@@ -17,11 +19,13 @@
 #ifndef IGLOO_GUEST_VMCONF_H
 #define IGLOO_GUEST_VMCONF_H
 
+#include "guest/image.h"
+
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { VMCONF_BYTES_MAX = 16384, VMCONF_MOUNTS_MAX = 32, VMCONF_DEVICES_MAX = 16 };
+enum { VMCONF_MOUNTS_MAX = 32, VMCONF_DEVICES_MAX = 16 };
 
 struct vmconf_mount {
 	const char *type;
@@ -37,6 +41,8 @@ struct vmconf {
 	size_t n_mounts;
 	const char *devices[VMCONF_DEVICES_MAX];
 	size_t n_devices;
+	const char *binds[VMCONF_BINDS_MAX];
+	size_t n_binds;
 	const char *hostname;
 	const char *port;
 	const char *dns;

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "guest/guest.h"
 #include "guest/vm.h"
+#include "guest/vmbind.h"
 #include "guest/vmroot.h"
 #include "sys/fd.h"
 #include "wire/bridge.h"
@@ -20,6 +21,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -101,20 +103,20 @@ static void ATTR_NORETURN fail(const char *what, const char *about, int r)
 
 /* --- configuration ------------------------------------------------------------------------------------------------ */
 
-static void read_conf(void)
+static void read_conf(const char *path)
 {
 	static char text[VMCONF_BYTES_MAX + 1];
-	_cleanup_close_ int fd = open("/igloo.conf", O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	const char *line = "";
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
 
 	if (n < 0)
-		fail("cannot read", "/igloo.conf", -errno);
+		fail("cannot read", path, -errno);
 	if (n == (ssize_t)sizeof(text))
-		fail("cannot read", "/igloo.conf", -EFBIG);
+		fail("cannot read", path, -EFBIG);
 	text[n] = '\0';
 	if (vmconf_parse(text, &conf, &line) < 0)
-		fail("/igloo.conf", line, -EINVAL);
+		fail(path, line, -EINVAL);
 }
 
 static void set_clock(int64_t ns, bool back)
@@ -126,10 +128,9 @@ static void set_clock(int64_t ns, bool back)
 		(void)clock_settime(CLOCK_REALTIME, &to);
 }
 
-static void make_machine(void)
+static void make_names(void)
 {
 	const char *what = "";
-	int r;
 
 	port = vmroot_port(conf.port, PORT_MS, &what);
 	if (port < 0)
@@ -138,15 +139,30 @@ static void make_machine(void)
 		set_clock(conf.clock * 1000000000, false);
 	if (conf.hostname && sethostname(conf.hostname, strlen(conf.hostname)) < 0)
 		fail("cannot set the host name", conf.hostname, -errno);
+}
+
+static void make_network(void)
+{
+	const char *what = "";
+	int r = vmroot_network(&conf, &what);
+
+	if (r < 0)
+		fail("cannot set up the network", what, r);
+}
+
+static void make_machine(void)
+{
+	const char *what = "";
+	int r;
+
+	make_names();
 	r = vmroot_mount(&conf, &what);
 	if (r < 0)
 		fail("cannot mount", what, r);
 	r = vmroot_devices(&conf, PORT_MS, &what);
 	if (r < 0)
 		fail("the machine has no such device", what, r);
-	r = vmroot_network(&conf, &what);
-	if (r < 0)
-		fail("cannot set up the network", what, r);
+	make_network();
 	r = vmroot_enter(&what);
 	if (r < 0)
 		fail("cannot enter", what, r);
@@ -162,13 +178,17 @@ static void limit_files(rlim_t soft)
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
-static pid_t start_guest(int sock)
+/* In a system of its own the guest's /proc is for it alone; all other mounts are the system's, as they come and go. */
+static pid_t start_guest(int sock, bool in_system)
 {
 	char number[16];
-	pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD | CLONE_NEWPID | CLONE_NEWIPC, 0, 0, 0, 0);
+	int spaces = CLONE_NEWPID | (in_system ? CLONE_NEWNS : CLONE_NEWIPC);
+	pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD | spaces, 0, 0, 0, 0);
 
 	if (pid != 0)
 		return pid;
+	if (in_system && mount(NULL, "/proc", NULL, MS_PRIVATE, NULL) < 0)
+		_exit(1);
 	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		_exit(1);
 	(void)snprintf(number, sizeof(number), "%d", sock);
@@ -219,12 +239,29 @@ static void serve(int sock, int children)
 	bridge_free(b);
 }
 
-void vminit_run(void)
+/* The guest, and the bridge to it until one of them ends. */
+static void run_guest(bool in_system)
 {
-	const char *what = "";
 	sigset_t set;
 	int sock[2];
 	int children;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGCHLD);
+	children = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	limit_files(FILES_SOFT);
+	if (children < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock) < 0 ||
+	    start_guest(sock[1], in_system) < 0)
+		fail("cannot start", "the guest", -errno);
+	limit_files(FILES_HARD);
+	(void)close(sock[1]);
+	serve(sock[0], children);
+	vmroot_settle(&conf);
+}
+
+void vminit_run(void)
+{
+	const char *what = "";
 	int null;
 	int r;
 
@@ -236,20 +273,32 @@ void vminit_run(void)
 	(void)close_fd(null);
 	if (r < 0)
 		fail("cannot mount", what, r);
-	read_conf();
+	read_conf("/igloo.conf");
 	r = vmroot_modules(note_module, &what);
 	if (r < 0)
 		fail("cannot load modules", what, r);
 	make_machine();
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGCHLD);
-	children = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	limit_files(FILES_SOFT);
-	if (children < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock) < 0 || start_guest(sock[1]) < 0)
-		fail("cannot start", "the guest", -errno);
-	limit_files(FILES_HARD);
-	(void)close(sock[1]);
-	serve(sock[0], children);
-	vmroot_settle(&conf);
+	run_guest(false);
 	switch_off();
+}
+
+void vminit_serve(const char *path, const char *box)
+{
+	const char *what = "";
+	int r;
+
+	guest_set_signals();
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	(void)prctl(PR_SET_NAME, "igloo-guest");
+	read_conf(path);
+	make_names();
+	r = vmbind_all(&conf, box, &what);
+	if (r < 0)
+		fail("cannot show the box's", what, r);
+	r = vmroot_devices(&conf, PORT_MS, &what);
+	if (r < 0)
+		fail("the machine has no such device", what, r);
+	make_network();
+	run_guest(true);
+	_exit(0);
 }

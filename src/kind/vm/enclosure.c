@@ -55,6 +55,15 @@ static int add_folder(struct enclosure *c, const char *path, struct err **e)
 	return 0;
 }
 
+static int add_state(struct enclosure *c, struct err **e)
+{
+	struct enclosure_item *item = add(c, ENCLOSURE_STATE);
+
+	item->writable = true;
+	item->source = mnt_clone(AT_FDCWD, c->state, 0);
+	return item->source < 0 ? err_errno(e, -item->source, "cannot give %s to QEMU", c->state) : 0;
+}
+
 int enclosure_sources(void *arg, struct err **e)
 {
 	static const char *const folders[] = {"/usr", "/bin", "/lib", "/lib32", "/lib64", "/libx32"};
@@ -72,7 +81,7 @@ int enclosure_sources(void *arg, struct err **e)
 		r = add_file(c, c->kernel, ENCLOSURE_KERNEL, false, e);
 	if (r == 0)
 		r = add_file(c, c->initrd, ENCLOSURE_INITRD, false, e);
-	return r;
+	return r == 0 && c->state ? add_state(c, e) : r;
 }
 
 static int attach(const struct enclosure_item *item, int root, struct err **e)
@@ -88,8 +97,25 @@ static int attach(const struct enclosure_item *item, int root, struct err **e)
 	if (target < 0)
 		return target;
 	r = mnt_attach(item->source, target,
-		       item->device ? MNT_DEVICES : MNT_RDONLY | (item->file ? MNT_NOEXEC : MNT_RECURSIVE));
+		       item->device     ? MNT_DEVICES
+		       : item->writable ? MNT_NOEXEC
+					: MNT_RDONLY | (item->file ? MNT_NOEXEC : MNT_RECURSIVE));
 	return r < 0 ? err_errno(e, -r, "cannot mount QEMU's %s", item->to) : 0;
+}
+
+static int put_files(const struct enclosure *c, int root, struct err **e)
+{
+	_cleanup_close_ int dir = c->n_files ? rootfs_mount_point(root, ENCLOSURE_FILES + 1, false, e) : -1;
+	int r = c->n_files && dir < 0 ? dir : 0;
+
+	for (size_t i = 0; i < c->n_files && r == 0; i++) {
+		const struct enclosure_file *f = &c->files[i];
+
+		r = rootfs_put_file(dir, f->name, f->bytes, f->n, e);
+		if (r == 0 && f->program && fchmodat(dir, f->name, 0555, 0) < 0)
+			r = err_errno(e, errno, "cannot make %s a program", f->name);
+	}
+	return r;
 }
 
 int enclosure_fill(void *arg, int root, struct err **e)
@@ -101,6 +127,8 @@ int enclosure_fill(void *arg, int root, struct err **e)
 
 	for (size_t i = 0; i < c->n && r == 0; i++)
 		r = attach(&c->items[i], root, e);
+	if (r == 0)
+		r = put_files(c, root, e);
 	if (r < 0)
 		return r;
 	etc = rootfs_mount_point(root, "etc", false, e);

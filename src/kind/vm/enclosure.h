@@ -4,6 +4,8 @@
  *     /usr /bin /lib …   this machine's, read-only (what is a link here is one there)
  *     /nix/store         this machine's, where QEMU is a store path
  *     /vm/kernel, /vm/initrd
+ *     /vm/files          what a guest with a system of its own is told (nixos.h)
+ *     /vm/state          and its folder of the slot, writable
  *     /dev               null, zero, random, urandom, and kvm for a machine that uses it
  *     /etc/resolv.conf   the box's gateway, for QEMU's own network */
 #ifndef IGLOO_KIND_VM_ENCLOSURE_H
@@ -15,14 +17,26 @@
 
 #define ENCLOSURE_KERNEL "/vm/kernel"
 #define ENCLOSURE_INITRD "/vm/initrd"
+#define ENCLOSURE_FILES "/vm/files"
+#define ENCLOSURE_STATE "/vm/state"
 
 enum { ENCLOSURE_ITEMS_MAX = 24 };
+
+struct enclosure_file {
+	const char *name;
+	const void *bytes;
+	size_t n;
+	bool program;
+};
 
 struct enclosure {
 	const char *qemu; /* absolute, without links */
 	const char *kernel;
 	const char *initrd;
 	bool kvm;
+	const struct enclosure_file *files; /* of ENCLOSURE_FILES */
+	size_t n_files;
+	const char *state; /* a folder; NULL: none */
 	/* filled by enclosure_sources() */
 	struct enclosure_item {
 		const char *to; /* absolute */
@@ -30,6 +44,7 @@ struct enclosure {
 		int source;
 		bool file;
 		bool device;
+		bool writable;
 	} items[ENCLOSURE_ITEMS_MAX];
 	size_t n;
 };

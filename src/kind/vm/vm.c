@@ -10,6 +10,9 @@
  *
  * The machine has the box's root by 9p, with every mount that protects it: what may not be written is read-only on this
  * side. Kernel and initrd are files of igloo's cache. Nothing in the machine is installed; it is there for one start.
+ *
+ * That is igloo's own guest, "minimal". A guest with a system of its own brings its kernel and initrd, and runs igloo's
+ * as a service (kind/vm/nixos.h).
  */
 #include "kind/vm/vm.h"
 
@@ -26,6 +29,7 @@
 #include "kind/vm/initrd.h"
 #include "kind/vm/kernel.h"
 #include "kind/vm/machine.h"
+#include "kind/vm/nixos.h"
 #include "kind/vm/qemu.h"
 #include "kind/vm/vmlinux.h"
 #include "sys/fd.h"
@@ -46,6 +50,8 @@ enum {
 	WANTS_MAX = 64,
 	HELLO_KVM_MS = 20000,
 	HELLO_TCG_MS = 180000,
+	SYSTEM_HELLO_KVM_MS = 120000, /* systemd brings up a system first */
+	SYSTEM_HELLO_TCG_MS = 900000,
 	MIB = 1 << 20,
 };
 
@@ -57,6 +63,15 @@ struct parts {
 	enum accel accel;
 	bool sandbox; /* QEMU's own seccomp filter, beside the box's */
 	struct fittings fittings;
+	struct nixos nixos; /* of a guest that has one */
+};
+
+/* What the machine has in it. `prepare` sets kernel and initrd, and what else is the guest's. */
+struct guest {
+	const char *name;
+	int (*prepare)(const struct kind_box *box, const struct vmcache *cache, struct parts *p, struct err **e);
+	int hello_kvm_ms;
+	int hello_tcg_ms;
 };
 
 static void parts_release(struct parts *p)
@@ -65,6 +80,7 @@ static void parts_release(struct parts *p)
 	free(p->kernel);
 	free(p->initrd);
 	fittings_release(&p->fittings);
+	nixos_release(&p->nixos);
 }
 #define _cleanup_parts_ ATTR_CLEANUP(parts_release)
 
@@ -98,6 +114,12 @@ static bool has_below(const struct kind_box *box, const char *folder)
 	return false;
 }
 
+static void add_network(const struct box_spec *spec, struct str *to)
+{
+	if (spec->network != BOX_NET_NONE)
+		str_adds(to, "address=10.0.2.15/24\ngateway=10.0.2.2\n");
+}
+
 /* /tmp and the user's run-time folder in the machine's memory (QEMU's 9p has no sockets and pipes), unless they are to
  * show a folder or a secret of this side; the rest of the box as it is here. The network is QEMU's own, in the box's
  * namespace, where only the gateway is. */
@@ -109,8 +131,7 @@ static void configure(const struct kind_box *box, const struct fittings *fitting
 	if (!has_below(box, "/run/user/"))
 		str_addf(to, "mount=tmpfs run /run/user/%d nosuid,nodev,mode=0700,uid=%d,gid=%d\n", BOX_UID, BOX_UID,
 			 BOX_GID);
-	if (box->spec->network != BOX_NET_NONE)
-		str_adds(to, "address=10.0.2.15/24\ngateway=10.0.2.2\n");
+	add_network(box->spec, to);
 	str_adds(to, str_text(&fittings->conf));
 }
 
@@ -127,7 +148,7 @@ static void gather_wants(const struct fittings *fittings, struct wants *to)
 	to->n = machine_modules_n + fittings->n_want;
 }
 
-static int find_kernel(const struct kind_box *box, const struct vmcache *cache, struct parts *p, struct err **e)
+static int prepare_minimal(const struct kind_box *box, const struct vmcache *cache, struct parts *p, struct err **e)
 {
 	struct wants wants;
 	struct kernel_search search = {
@@ -169,6 +190,31 @@ static int find_kernel(const struct kind_box *box, const struct vmcache *cache, 
 	return initrd_get(cache, &initrd, &p->initrd, e);
 }
 
+static int prepare_system(const struct kind_box *box, const struct vmcache *cache, struct parts *p, struct err **e)
+{
+	_cleanup_str_ struct str network = STR_INIT;
+	int r;
+
+	add_network(box->spec, &network);
+	str_adds(&network, str_text(&p->fittings.conf));
+	r = nixos_prepare(box, cache, str_text(&network), &p->nixos, e);
+	if (r < 0)
+		return r;
+	p->kernel = xstrdup(p->nixos.kernel);
+	p->initrd = xstrdup(p->nixos.initrd);
+	return 0;
+}
+
+static const struct guest guests[] = {
+	{"minimal", prepare_minimal, HELLO_KVM_MS, HELLO_TCG_MS},
+	{"nixos", prepare_system, SYSTEM_HELLO_KVM_MS, SYSTEM_HELLO_TCG_MS},
+};
+
+static const struct guest *guest_of(const struct box_spec *spec)
+{
+	return &guests[spec->machine.toplevel ? 1 : 0];
+}
+
 static int prepare_parts(const struct kind_box *box, struct parts *p, struct err **e)
 {
 	_cleanup_free_ char *path = NULL;
@@ -185,7 +231,7 @@ static int prepare_parts(const struct kind_box *box, struct parts *p, struct err
 		r = fittings_plan(&box->spec->machine, p->accel == ACCEL_KVM, &p->fittings, e);
 	if (r == 0)
 		r = qemu_has_sandbox(p->qemu, &cache, &p->sandbox, e);
-	return r < 0 ? r : find_kernel(box, &cache, p, e);
+	return r < 0 ? r : guest_of(box->spec)->prepare(box, &cache, p, e);
 }
 
 static uint64_t host_memory_mib(void)
@@ -227,7 +273,11 @@ static unsigned cpus(const struct box_spec *spec)
 static int command_line(const struct box_spec *spec, const struct parts *p, struct strv *to, struct err **e)
 {
 	const struct machine_port port = {.name = VM_PORT_NAME, .fd = VMHOST_PORT_FD};
-	const struct machine_share root = {.tag = ROOT_TAG, .path = "/" MONITOR_BOX};
+	/* Those behind the first are there with a system only. */
+	const struct machine_share shares[] = {{.tag = ROOT_TAG, .path = "/" MONITOR_BOX},
+					       {.tag = NIXOS_FILES_TAG, .path = ENCLOSURE_FILES, .read_only = true},
+					       {.tag = NIXOS_STATE_TAG, .path = ENCLOSURE_STATE, .mapped = true}};
+	const struct guest *guest = guest_of(spec);
 	const struct machine m = {
 		.qemu = p->qemu,
 		.accel = p->accel == ACCEL_KVM ? MACHINE_KVM : MACHINE_TCG,
@@ -237,8 +287,9 @@ static int command_line(const struct box_spec *spec, const struct parts *p, stru
 		.initrd = ENCLOSURE_INITRD,
 		.ports = &port,
 		.n_ports = 1,
-		.shares = &root,
-		.n_shares = 1,
+		.append = p->nixos.append,
+		.shares = shares,
+		.n_shares = spec->machine.toplevel ? ARRAY_SIZE(shares) : 1,
 		.netdev = spec->network == BOX_NET_NONE ? NULL : "user,ipv6=off",
 		.console = -1,
 		.monitor = -1,
@@ -251,13 +302,16 @@ static int command_line(const struct box_spec *spec, const struct parts *p, stru
 	strv_add(to, "3");
 	strv_add(to, "--vm");
 	strv_add(to, "--hello-ms");
-	strv_addf(to, "%d", p->accel == ACCEL_KVM ? HELLO_KVM_MS : HELLO_TCG_MS);
+	strv_addf(to, "%d", p->accel == ACCEL_KVM ? guest->hello_kvm_ms : guest->hello_tcg_ms);
 	return machine_argv(&m, to, e);
 }
 
+/* Of the box that this process supervises: as long as it does, nobody else starts a machine on the system's state. */
+static int state_lock = -1;
+
 static int vm_start(struct kind_box *box, struct err **e)
 {
-	_cleanup_parts_ struct parts p = {.fittings = FITTINGS_INIT};
+	_cleanup_parts_ struct parts p = {.fittings = FITTINGS_INIT, .nixos = NIXOS_INIT};
 	_cleanup_strv_ struct strv argv = STRV_INIT;
 	int r = check_memory(box->spec, e);
 
@@ -267,13 +321,28 @@ static int vm_start(struct kind_box *box, struct err **e)
 		r = command_line(box->spec, &p, &argv, e);
 	if (r == 0) {
 		struct enclosure enclosure = {
-			.qemu = p.qemu, .kernel = p.kernel, .initrd = p.initrd, .kvm = p.accel == ACCEL_KVM};
+			.qemu = p.qemu,
+			.kernel = p.kernel,
+			.initrd = p.initrd,
+			.kvm = p.accel == ACCEL_KVM,
+			.files = p.nixos.files,
+			.n_files = p.nixos.n_files,
+			.state = p.nixos.state,
+		};
 		const struct monitor monitor = {
 			.argv = argv.v, .arg = &enclosure, .sources = enclosure_sources, .fill = enclosure_fill};
 
 		r = life_start(box, &monitor, e);
 	}
+	if (r == 0)
+		state_lock = take_fd(&p.nixos.lock);
 	return r;
+}
+
+static void vm_destroy(struct kind_box *box)
+{
+	life_destroy(box);
+	state_lock = close_fd(state_lock);
 }
 
 const struct kind kind_vm = {
@@ -282,7 +351,7 @@ const struct kind kind_vm = {
 	.prepare = life_prepare,
 	.start = vm_start,
 	.stop = life_stop,
-	.destroy = life_destroy,
+	.destroy = vm_destroy,
 	.extend = running_extend_monitored,
 	.repin = running_repin_monitored,
 	.open_gateway = running_open_gateway,

@@ -82,3 +82,51 @@ int vmlinux_get(const struct vmcache *c, const char *path, char **ret_path, stru
 	r = unpack_image(path, &image, &vmlinux, e);
 	return r < 0 ? r : vmcache_put(c, "vmlinux", key, vmlinux.p, vmlinux.len, ret_path, e);
 }
+
+/* Leaves in `image` what is to be started. */
+static int unpack_in_place(const char *name, struct str *image, struct err **e)
+{
+	_cleanup_str_ struct str vmlinux = STR_INIT;
+	_cleanup_err_ struct err *why = NULL;
+	int r;
+
+	if (kimage_is_elf(image->p, image->len))
+		return check_elf(name, image, e);
+	r = unpack_image(name, image, &vmlinux, &why);
+	if (r == 0) {
+		str_release(image);
+		*image = vmlinux;
+		vmlinux = (struct str)STR_INIT;
+	}
+	/* A bzImage that only the machine can unpack. */
+	if (r == 0 || r == -EOPNOTSUPP)
+		return 0;
+	if (e)
+		*e = take_ptr(why);
+	return r;
+}
+
+int vmlinux_copy(const struct vmcache *c, int fd, const char *name, char **ret_path, struct err **e)
+{
+	_cleanup_str_ struct str image = STR_INIT;
+	uint64_t key = VMCACHE_KEY_INIT;
+	struct stat st;
+	char *made;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return err_errno(e, errno, "cannot look at kernel '%s'", name);
+	vmcache_key_add_text(&key, "vmlinux copy 1");
+	vmcache_key_add_state(&key, &st);
+	made = vmcache_find(c, "vmlinux", key);
+	if (made) {
+		*ret_path = made;
+		return 0;
+	}
+	r = fd_read_all(fd, KIMAGE_FILE_MAX, &image, e);
+	if (r == 0)
+		r = unpack_in_place(name, &image, e);
+	if (r < 0)
+		return err_wrap(e, "kernel '%s'", name);
+	return vmcache_put(c, "vmlinux", key, image.p, image.len, ret_path, e);
+}

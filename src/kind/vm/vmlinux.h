@@ -13,4 +13,8 @@
  * damaged, with the path in the message. */
 int vmlinux_get(const struct vmcache *c, const char *path, char **ret_path, struct err **e);
 
+/* The same of an open file, which may be anything (a machine wrote it): what is to be started is always a file of the
+ * cache, a copy where nothing is to be unpacked. `name` is for messages. */
+int vmlinux_copy(const struct vmcache *c, int fd, const char *name, char **ret_path, struct err **e);
+
 #endif

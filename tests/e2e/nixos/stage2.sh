@@ -1,0 +1,24 @@
+# The init of the hand-made system, behind a first line that names bash, PATH and SYSTEM: the least that NixOS' stage 2 and
+# systemd do with igloo's module.
+mkdir -p /bin /usr/bin /etc /tmp /run/user/1000 /home /run/wrappers/bin
+chmod 1777 /tmp
+chown 1000:1000 /run/user/1000
+ln -sfn "$(type -P bash)" /bin/sh
+ln -sfn "$(type -P env)" /usr/bin/env
+ln -sfn "$SYSTEM" /run/current-system
+mkdir -p /dev/pts /dev/shm
+mount -t devpts -o mode=0620,gid=5,ptmxmode=0666 devpts /dev/pts
+printf '%s\n' root:x:0:0::/root:/bin/sh igloo:x:1000:1000::/home/igloo:/bin/sh >/etc/passwd
+printf '%s\n' root:x:0: igloo:x:1000: >/etc/group
+ln -sfn /etc/box/resolv.conf /etc/resolv.conf
+ln -sfn /proc/self/mounts /etc/mtab
+hostname=igloo
+export HOME=/root
+make-etc-nixos >/run/make-etc-nixos.log 2>&1
+# What a rebuild does in the end, for who cannot become root here: as NixOS calls the boot loader's installation.
+mkfifo -m 0666 /run/hand-back
+(while read -r system </run/hand-back; do hand-back "$system" >/run/hand-back.log 2>&1; done) &
+/igloo/host/guest --service /igloo/host/conf /igloo/box
+sync
+echo o >/proc/sysrq-trigger
+sleep 10
