@@ -12,28 +12,27 @@ boot=$state/boot
 	exit 1
 }
 system=$(realpath "$1")
-# One at a time, and nobody else's half.
-mkdir -p "$boot"
-exec 9>"$boot/lock"
-flock 9
 name=$(date +%s)-$$
 new=$boot/$name
-mkdir "$new"
-trap 'rm -rf "$new"' EXIT
+mkdir -p "$new"
+trap 'rm -rf "$new" "$new.current"' EXIT
 cp -L "$system/kernel" "$new/kernel"
 cp -L "$system/initrd" "$new/initrd"
 cp -L "$system/kernel-params" "$new/params"
-printf '%s\n' "$system" >"$new/toplevel"
 cp "$host/built" "$new/base"
+# The last: with it, it is whole.
+printf '%s\n' "$system" >"$new/toplevel"
 sync
 before=$(cat "$boot/current" 2>/dev/null || :)
-printf '%s\n' "$name" >"$boot/current.new"
-mv -T "$boot/current.new" "$boot/current"
+printf '%s\n' "$name" >"$new.current"
+mv -T "$new.current" "$boot/current"
 trap - EXIT
 sync
-# The one before stays, for whoever has to go back by hand.
+# The one before stays, for whoever has to go back by hand; and halves, which may be somebody's just now, for a day.
+yesterday=$(($(date +%s) - 86400))
 for entry in "$boot"/*/; do
 	entry=$(basename "$entry")
-	[[ $entry == "$name" || $entry == "$before" ]] || rm -rf "${boot:?}/$entry"
+	[[ $entry != "$name" && $entry != "$before" ]] || continue
+	[[ ! -e $boot/$entry/toplevel && ${entry%-*} -gt $yesterday ]] || rm -rf "${boot:?}/$entry"
 done
 echo "igloo starts this system from the next start on: $system"

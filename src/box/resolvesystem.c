@@ -98,7 +98,7 @@ int resolve_system(struct resolve *r, const char *profile, char **ret, char **re
 	_cleanup_strv_ struct strv realise = STRV_INIT;
 	_cleanup_strv_ struct strv query = STRV_INIT;
 	_cleanup_str_ struct str output = STR_INIT;
-	bool complete;
+	bool complete = false;
 	int k;
 
 	r->requests = xstrdup("");

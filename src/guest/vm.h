@@ -9,8 +9,8 @@
  *
  * `/init`, as PID 1 of a machine (vminit.c), reads /igloo.conf (see vmconf.h).
  *
- * `igloo-guest --service CONF BOX` as root in a machine with a system of its own (NixOS): a service of that system,
- * which has mounted the box's root on the folder BOX. CONF is the file above. What is to be seen of the box in the
+ * `igloo-guest --service PATH BOX` as root in a machine with a system of its own (NixOS): a service of that system,
+ * which has mounted the box's root on the folder BOX. PATH is that of the file above. What is to be seen of the box in the
  * system is mounted (vmbind.h), then it is as in any machine, and ends with the box; what is to follow is the system's.
  */
 #ifndef IGLOO_GUEST_VM_H
@@ -21,6 +21,6 @@
 
 void vmhost_run(const char *fd, char **argv) ATTR_NORETURN;
 void vminit_run(void) ATTR_NORETURN;
-void vminit_serve(const char *conf, const char *box) ATTR_NORETURN;
+void vminit_serve(const char *path, const char *box) ATTR_NORETURN;
 
 #endif

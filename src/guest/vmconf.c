@@ -58,7 +58,10 @@ static int parse_number(const char *text, int64_t max, int64_t *ret)
 
 static int hex_digit(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+	static const char digits[] = "0123456789ABCDEF";
+	const char *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) : -1;
 }
 
 /* An absolute path, decoded where it lies. */
@@ -70,13 +73,17 @@ static int parse_bind(char *text, struct vmconf *c)
 		return -EINVAL;
 	c->binds[c->n_binds++] = text;
 	for (const char *from = text; *from; from++) {
-		int high = *from == '%' ? hex_digit(from[1]) : -1;
-		int low = high >= 0 ? hex_digit(from[2]) : -1;
+		int high = *from == '%' ? hex_digit(from[1]) : 0;
+		int low = *from == '%' && high >= 0 ? hex_digit(from[2]) : 0;
 
-		if (*from == '%' && (low < 0 || high + low == 0))
+		if (*from != '%') {
+			*to++ = *from;
+			continue;
+		}
+		if (high < 0 || low < 0 || high + low == 0)
 			return -EINVAL;
-		*to++ = *from == '%' ? (char)(high * 16 + low) : *from;
-		from += *from == '%' ? 2 : 0;
+		*to++ = (char)(high * 16 + low);
+		from += 2;
 	}
 	*to = '\0';
 	return 0;

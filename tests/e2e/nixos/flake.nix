@@ -33,7 +33,7 @@
         echo -n @SYSTEM@ >$out/system
         echo -n 99.05.test >$out/nixos-version
         for f in ${scripts}/bin/* ${pkgs.coreutils}/bin/* ${pkgs.git}/bin/git ${pkgs.bash}/bin/bash; do ln -s $f $out/sw/bin; done
-        for f in flock grep mount poweroff sed; do ln -s $machine/busybox $out/sw/bin/$f; done
+        for f in grep mount poweroff sed; do ln -s $machine/busybox $out/sw/bin/$f; done
         { echo '#!${pkgs.bash}/bin/bash'
           echo "PATH=$out/sw/bin:${path} SYSTEM=$out"
           cat $machine/stage2.sh; } >$out/init

@@ -2,7 +2,7 @@
 """Makes an initrd of the shape of NixOS' own: modules, a stage 1 that mounts what igloo's module declares, and
 switch_root into what init= names.
 
-usage: mkinitrd.py BUSYBOX KERNEL-FOLDER STAGE1 TO   (KERNEL-FOLDER: an unpacked kernel package)"""
+usage: mkinitrd.py BUSYBOX KERNEL-FOLDER STAGE1 FOLDERS TO   (KERNEL-FOLDER: an unpacked kernel package)"""
 import gzip
 import lzma
 import os
@@ -30,7 +30,7 @@ def module(folder, name):
     return None
 
 
-busybox, kernel, stage1, to = sys.argv[1:]
+busybox, kernel, stage1, folders, to = sys.argv[1:]
 out = b""
 for folder in "bin", "dev", "modules", "proc", "run", "sys":
     out += entry(folder, stat.S_IFDIR | 0o755)
@@ -38,8 +38,9 @@ out += entry("dev/console", stat.S_IFCHR | 0o600, rdev=(5, 1))
 with open(busybox, "rb") as f:
     out += entry("bin/busybox", stat.S_IFREG | 0o755, f.read())
 out += entry("bin/sh", stat.S_IFLNK | 0o777, b"busybox")
-with open(stage1, "rb") as f:
-    out += entry("init", stat.S_IFREG | 0o755, f.read())
+for name, path in ("init", stage1), ("folders", folders):
+    with open(path, "rb") as f:
+        out += entry(name, stat.S_IFREG | 0o755, f.read())
 for i, name in enumerate(MODULES):
     data = module(kernel, name)
     if data:  # else built in, or of another kernel
