@@ -56,8 +56,8 @@ is "killed by a signal" "$(exec_ bash -c 'kill -KILL $$' 2>/dev/null; echo $?)" 
 exec_ bash -c 'echo written >from-inside'
 is "the workspace is the host's" "$(cat from-inside) $(stat -c %u from-inside)" "written $(id -u)"
 rm -f from-inside
-prints "a share" of-the-share exec_ cat "$T/shared folder/file"
-ends "for reading only" 1 exec_ bash -c "echo x >'$T/shared folder/file'"
+prints "a share" of-the-share exec_ cat "/mnt/host-ro/shared folder/file"
+ends "for reading only" 1 exec_ bash -c "echo x >'/mnt/host-ro/shared folder/file'"
 prints "secrets in files" "secret-valuesecret-value" exec_ cat /run/secrets/TOKEN /tmp/token
 answers() { [[ $(./machine/busybox nc 127.0.0.1 "$port" </dev/null) == answered ]]; }
 ok "a forwarded port" within 30 answers
