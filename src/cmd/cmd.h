@@ -170,6 +170,7 @@ extern const struct cmd cmd_merge;
 extern const struct cmd cmd_doctor;
 extern const struct cmd cmd_env;
 extern const struct cmd cmd_exec;
+extern const struct cmd cmd_fork;
 extern const struct cmd cmd_generate_man;
 extern const struct cmd cmd_help;
 extern const struct cmd cmd_inspect;

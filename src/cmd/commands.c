@@ -28,6 +28,7 @@ const struct cmd *const commands[] = {
 	&cmd_slot_ls,
 	&cmd_slot_rm,
 	&cmd_slot_gc,
+	&cmd_fork,
 	&cmd_snapshot_create,
 	&cmd_snapshot_ls,
 	&cmd_snapshot_restore,

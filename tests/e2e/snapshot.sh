@@ -97,7 +97,7 @@ mkdir "$slots/$slot/home/many" && (cd "$slots/$slot/home/many" && for i in {1..4
 igloo snapshot create "$slot" large >/dev/null
 contents "$slots/$slot" >"$T/large"
 bad=
-for i in {1..12}; do
+for i in {1..8}; do
 	igloo snapshot create "$slot" "kill-$i" >/dev/null 2>&1 &
 	pid=$!
 	python3 -c 'import sys, time; time.sleep(float(sys.argv[1]))' "0.0$((RANDOM % 80 + 10))"
@@ -109,7 +109,7 @@ is "killed at any moment a snapshot is whole or not there" "$bad" ""
 igloo snapshot ls -q >/dev/null
 is "and the next command clears what is left" "$(rests)" ""
 bad=
-for i in {1..12}; do
+for i in {1..8}; do
 	igloo snapshot restore --yes large >/dev/null 2>&1 &
 	pid=$!
 	python3 -c 'import sys, time; time.sleep(float(sys.argv[1]))' "0.0$((RANDOM % 80 + 10))"
@@ -137,6 +137,23 @@ done
 is "at once: one is made, the others say why not" "$good$bad" 1
 same_as "and it is whole" "$snapshots/same/slot" "$T/large"
 is "nothing else is there" "$(rests)" ""
+
+# -- forks ----------------------------------------------------------------------------------------------------------
+
+fork=$(igloo fork "$slot" second)
+like "fork" "$fork" "second-${slot##*-}"
+same "all is in it" "$slots/$fork" "$slots/$slot"
+ok "it is another" igloo run --slot second -- bash -c 'echo forked >~/state'
+prints "with what was in the first" "forked 400" igloo run --slot second -- bash -c 'echo $(<~/state) $(ls ~/many | wc -l)'
+prints "which is as it was" first run cat /home/igloo/state
+like "roots of its own" "$(NIX_CONFIG=$HOST_NIX nix-store --query --roots "$path" 2>/dev/null)" "*$slots/$fork/roots/*"
+says "a name that is taken" 125 "*there is a slot '$fork' already*" igloo fork "$slot" second
+says "a name that is none" 125 "*'Not/this' is not a name*" igloo fork "$slot" Not/this
+says "of nothing" 125 "*no box and no slot 'nothing'*" igloo fork nothing more
+is "--json" "$(igloo fork --json "$fork" third | member slot)" "third-${slot##*-}"
+prints "a fork of a fork" forked igloo run --slot third -- cat /home/igloo/state
+is "nothing is left" "$(rests)" ""
+igloo slot rm --yes "$fork" "third-${slot##*-}" >/dev/null
 
 # -- damaged ones ---------------------------------------------------------------------------------------------
 
