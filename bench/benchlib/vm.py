@@ -1,5 +1,5 @@
 """The row on machines: a start beside the same kernel with a bare init, an end, memory, exec beside ssh, a port's rate,
-ten at once.
+ten at once, and what going on from a memory file would save.
 
 The bare machine has igloo's own QEMU and its arguments, read from /proc while one of igloo's runs: only what names igloo's
 files and its port is another, and there is a serial port to say `ready` on.
@@ -10,14 +10,13 @@ import json
 import os
 import re
 import select
-import signal
 import socket
 import statistics
 import subprocess
 import time
 
 from . import machine
-from .clock import Failed, Samples, Subject
+from .clock import Failed, Samples, Subject, time_once
 from .fixtures import DEBNIX, call
 from .many import parents, rollup
 from .report import Row
@@ -195,6 +194,104 @@ def bare_argv(machines, qemu):
     return argv + ["-serial", "stdio"]
 
 
+# -- a machine's memory, kept in a file
+
+
+def modules_of(path):
+    """The modules of an initrd that igloo wrote, as newc() takes them."""
+    with open(path, "rb") as text:
+        data = text.read()
+    at, found = 0, {"modules": (0o40755, b"")}
+    while data[at:at + 6] == b"070701":
+        fields = [int(data[at + 6 + 8 * i:at + 14 + 8 * i], 16) for i in range(13)]
+        name = data[at + 110:at + 109 + fields[11]].decode()
+        begin = (at + 110 + fields[11] + 3) & ~3
+        at = (begin + fields[6] + 3) & ~3
+        if name.startswith("modules/"):
+            found[name] = (fields[1], data[begin:begin + fields[6]])
+    return found
+
+
+def wait_for(child, word, limit=240):
+    said, end = b"", time.monotonic() + limit
+    while word not in said:
+        if not select.select([child.stdout], [], [], max(0, end - time.monotonic()))[0]:
+            raise Failed(f"no {word.decode()!r} within {limit} s: {said[-200:]!r}")
+        data = os.read(child.stdout.fileno(), 4096)
+        if not data:
+            raise Failed(f"QEMU ended before {word.decode()!r}: {said[-200:]!r}")
+        said += data
+
+
+def keep_memory(argv, folder):
+    """Boots, and puts the machine's memory into a file. Returns the file."""
+    path, address = f"{folder}/machine-memory", f"{folder}/qmp"
+    child = subprocess.Popen(argv + ["-qmp", f"unix:{address},server=on,wait=off"], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        wait_for(child, b"ready")
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.connect(address)
+            answers = monitor.makefile("r")
+
+            def ask(command, **arguments):
+                monitor.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+                for line in answers:
+                    answer = json.loads(line)
+                    if "error" in answer:
+                        raise Failed(f"{command}: {answer['error']['desc']}")
+                    if "return" in answer:
+                        return answer["return"]
+                raise Failed(f"{command}: QEMU ended")
+
+            ask("qmp_capabilities")
+            ask("migrate", uri=f"exec:cat >{path}")
+            status, end = "active", time.monotonic() + 120
+            while status not in ("completed", "failed") and time.monotonic() < end:
+                status = ask("query-migrate").get("status", "active")
+                time.sleep(0.02)
+            if status != "completed":
+                raise Failed(f"the machine's memory could not be kept: {status}")
+    finally:
+        child.kill()
+        child.communicate()
+    return path
+
+
+def restored(row, machines, argv, initrd, rounds):
+    """The same machine with its modules loaded and 9p mounted: booted, and gone on with from its memory in a file."""
+    folder, log = machines.bench.folder, machines.bench.log
+    with open(f"{folder}/init", "rb") as text, open(f"{folder}/initrd-stay", "wb") as out:
+        out.write(newc({"init": (0o100755, text.read()), **modules_of(initrd)}))
+    argv = [f"{folder}/initrd-stay" if before == "-initrd" else word + " stay" if before == "-append" else word
+            for word, before in zip(argv, [""] + argv)]
+    while "-sandbox" in argv:  # exec: needs a process; igloo would give a descriptor
+        at = argv.index("-sandbox")
+        del argv[at:at + 2]
+    memory_file = keep_memory(argv, folder)
+    ways = {"booted": [], "from its memory in a file": ["-incoming", f"exec:cat {memory_file}"]}
+    taken = {name: Samples() for name in ways}
+    for _ in range(rounds):
+        for name, more in ways.items():
+            with open(log, "wb") as said:
+                began = time.perf_counter()
+                child = subprocess.Popen(argv + more, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
+                try:
+                    wait_for(child, b"tick")
+                    child.stdin.write(b"go\n")
+                    child.stdin.flush()
+                    wait_for(child, b"mounted")
+                    taken[name].add(time.perf_counter() - began, cpu_of([child.pid]))
+                finally:
+                    child.kill()
+                    child.communicate()
+    lines = [["QEMU's start to modules loaded and 9p mounted", "median ms", "least ms", "CPU ms", "rounds"]]
+    lines += [[name, f"{s.median() * 1e3:.0f}", f"{s.least() * 1e3:.0f}", f"{s.median_cpu() * 1e3:.0f}", str(len(s))]
+              for name, s in taken.items()]
+    row.tables.append(lines)
+    row.notes.append(f"the file: {os.path.getsize(memory_file) / 2**20:.0f} MiB")
+
+
 # -- what is measured
 
 
@@ -218,12 +315,6 @@ def starts(row, machines, subjects, rounds):
     row.tables.append(lines)
 
 
-def timed(argv, env, log):
-    """(seconds, processor seconds of the program itself)."""
-    from .clock import time_once
-    return time_once(argv, env, log)
-
-
 def interleaved(row, title, subjects, rounds, log):
     """subjects: {name: (argv, env)}. Medians, by name."""
     samples, failed = {name: Samples() for name in subjects}, {}
@@ -232,7 +323,7 @@ def interleaved(row, title, subjects, rounds, log):
             if name in failed:
                 continue
             try:
-                wall, cpu = timed(argv, env, log)
+                wall, cpu = time_once(argv, env, log)
             except (Failed, OSError) as why:
                 failed[name] = str(why)
                 continue
@@ -345,7 +436,7 @@ def ends(row, machines, rounds):
         while os.path.exists(f"/proc/{pid}"):
             time.sleep(0.002)
         taken.append(time.perf_counter() - began)
-        machines.stop("memory") if False else call([machines.bench.igloo, "rm", "-f", "memory"], env=machines.bench.env)
+        call([machines.bench.igloo, "rm", "-f", "memory"], env=machines.bench.env)
         machines.boxes.remove("memory")
     row.tables.append([["igloo stop, to QEMU's end", "median ms", "least ms"],
                        ["", f"{statistics.median(taken) * 1e3:.0f}", f"{min(taken) * 1e3:.0f}"]])
@@ -387,7 +478,9 @@ def vm(bench, peers, rounds):
         memory(row, machines)
         throughput(row, machines, kvm)
         ends(row, machines, 3)
-        for step in (lambda: exec_beside_ssh(row, machines, rounds), lambda: ten(row, machines)):
+        initrd = max(glob.glob(f"{bench.folder}/cache/igloo/kernels/initrd-*"), key=os.path.getmtime)
+        for step in (lambda: restored(row, machines, bare.argv, initrd, rounds),
+                     lambda: exec_beside_ssh(row, machines, rounds), lambda: ten(row, machines)):
             try:
                 step()
             except (Failed, OSError) as why:
