@@ -92,6 +92,14 @@ static const struct unit *unit_find(const struct unit *units, const char *suffix
 	return NULL;
 }
 
+/* In GiB: what nobody can mean as bytes, and what may be asked for. */
+static uint64_t bare_max(uint64_t max)
+{
+	const uint64_t gib = max / SIZE_GIB;
+
+	return gib < 1 ? 1 : gib < 10000 ? gib : 10000;
+}
+
 int size_parse(const char *text, uint64_t min, uint64_t max, uint64_t *ret_bytes, struct err **e)
 {
 	_cleanup_str_ struct str why = STR_INIT;
@@ -102,9 +110,11 @@ int size_parse(const char *text, uint64_t min, uint64_t max, uint64_t *ret_bytes
 
 	rest = thousandths(text, &milli);
 	if (rest && *rest == '\0') {
-		if (milli < 1000 || milli > 1024 * 1000)
-			return refuse(e, ERANGE, text,
-				      "needs a unit: a bare number is GiB, 1 to 1024; write 512M or 8G");
+		if (milli < 1000 || milli / 1000 > bare_max(max) || (milli / 1000 == bare_max(max) && milli % 1000)) {
+			str_addf(&why, "needs a unit: a bare number is GiB, 1 to %llu; write 512M or 8G",
+				 (unsigned long long)bare_max(max));
+			return refuse(e, ERANGE, text, str_text(&why));
+		}
 		unit = unit_find(size_units, "g");
 	} else {
 		unit = rest ? unit_find(size_units, rest) : NULL;

@@ -18,9 +18,13 @@
 #define SIZE_GIB (UINT64_C(1) << 30)
 #define SIZE_TIB (UINT64_C(1) << 40)
 
+/* What a box's memory may be, by option or by what a flake asks for. */
+#define SIZE_MEMORY_MIN (16 * SIZE_MIB)
+#define SIZE_MEMORY_MAX (1024 * SIZE_GIB)
+
 /* Bytes from "512M", "8G", "8gb", "8GiB", "1.5G": K, M, G and T are powers of 1024 with or without
- * "b" or "ib" (as docker reads them). A bare number is GiB and only from 1 to 1024, so that "8" is
- * what people mean and a number of bytes is refused instead of misread. */
+ * "b" or "ib" (as docker reads them). A bare number is GiB, from 1 to `max` and at most 10000, so that
+ * "8" is what people mean and a number of bytes is refused instead of misread. */
 int size_parse(const char *text, uint64_t min, uint64_t max, uint64_t *ret_bytes, struct err **e);
 
 /* Thousandths of a processor, 1 to 128000, from "2", "0.5", "2cpu", "2cpus" or "500m". */

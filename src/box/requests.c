@@ -54,7 +54,7 @@ static int parse_limit(enum requests_limit limit, const char *text, uint64_t *re
 	case REQUESTS_TIMEOUT:
 		return size_parse_duration(text, ret, e);
 	default:
-		r = size_parse(text, 16 * SIZE_MIB, 16 * SIZE_TIB, ret, e);
+		r = size_parse(text, SIZE_MEMORY_MIN, SIZE_MEMORY_MAX, ret, e);
 		if (r == 0)
 			*ret -= *ret % SIZE_KIB;
 		return r;

@@ -36,7 +36,7 @@ TEST(size_refused)
 					  "+1",
 					  "1e9",
 					  "0x10",
-					  "1025",
+					  "10001",
 					  "8589934592",
 					  "8X",
 					  "8 G",
@@ -84,7 +84,15 @@ TEST(size_errors_say_what_is_accepted)
 	CHECK(size_parse("1K", SIZE_MIB, SIZE_TIB, &v, &e) == -ERANGE);
 	CHECK_STR(err_message(e), "'1K' is out of range: 1 MiB to 1 TiB");
 	CHECK(size_parse("2048", SIZE_MIB, SIZE_TIB, &v, &e) == -ERANGE);
-	CHECK(strstr(err_message(e), "needs a unit"));
+	CHECK(strstr(err_message(e), "needs a unit: a bare number is GiB, 1 to 1024;"));
+	CHECK(size_parse("1024.5", SIZE_MIB, SIZE_TIB, &v, NULL) == -ERANGE);
+	/* The limits of a disk and of memory. */
+	CHECK(size_parse("10000", SIZE_MIB, 10000 * SIZE_GIB, &v, NULL) == 0 && v == 10000 * SIZE_GIB);
+	CHECK(size_parse("10001", SIZE_MIB, 10000 * SIZE_GIB, &v, &e) == -ERANGE);
+	CHECK(strstr(err_message(e), "1 to 10000"));
+	CHECK(size_parse("1024gb", SIZE_MEMORY_MIN, SIZE_MEMORY_MAX, &v, NULL) == 0 && v == SIZE_TIB);
+	CHECK(size_parse("1025gb", SIZE_MEMORY_MIN, SIZE_MEMORY_MAX, &v, &e) == -ERANGE);
+	CHECK_STR(err_message(e), "'1025gb' is out of range: 16 MiB to 1 TiB");
 	CHECK(size_parse("\033[31m", SIZE_MIB, SIZE_TIB, &v, &e) == -EINVAL);
 	CHECK(!strchr(err_message(e), '\033'));
 }
