@@ -1,8 +1,9 @@
 #include "box/box.h"
 
 #include "base/log.h"
+#include "box/box_impl.h"
 #include "box/control.h"
-#include "box/dirs.h"
+#include "box/definition.h"
 #include "box/state.h"
 #include "sys/fd.h"
 #include "sys/file.h"
@@ -33,91 +34,24 @@ int box_name(struct box_spec *spec, const struct slot *slot, struct err **e)
 	return 0;
 }
 
-/* The two folders that hold boxes: for one command, and those that stay. */
-enum { FLEETING, STAYING, PLACES };
-
-static int open_place(int place, struct err **e)
-{
-	return place == FLEETING ? dirs_open(DIRS_RUNTIME, "fleeting", e) : dirs_open(DIRS_STATE, "boxes", e);
-}
-
-/* With the lock held: may this folder be made anew for another box? */
-static bool is_leftover(int dir)
-{
-	struct box_info info = {0};
-	bool leftover = state_read(dir, &info, NULL) < 0 || info.ephemeral;
-
-	box_info_release(&info);
-	return leftover;
-}
-
-/* Makes the box's folder, if it is not there, and takes its lock; -EWOULDBLOCK when another box has it. Who lists boxes
- * asks every lock for a moment, and removes a folder that nobody holds, under its lock: what looks taken or is suddenly
- * gone is tried again. */
-static int claim(struct box *box, int boxes, const char *name, struct err **e)
-{
-	enum { TRIES = 50 };
-	const struct timespec pause = {.tv_nsec = 2000000};
-	int r = 0;
-
-	for (int i = 0; i < TRIES; i++) {
-		if (i > 0)
-			(void)nanosleep(&pause, NULL);
-		err_clear(e);
-		box->dir = close_fd(box->dir);
-		if (mkdirat(boxes, name, 0700) < 0 && errno != EEXIST)
-			return err_errno(e, errno, "cannot make box '%s'", name);
-		r = box->dir = file_open_beneath(boxes, name, O_RDONLY | O_DIRECTORY, 0);
-		if (r >= 0)
-			r = box->lock = file_lock(box->dir, "lock", false, false, e);
-		if (r >= 0 && file_is_named(box->dir, boxes, name))
-			return 0;
-		if (r >= 0)
-			r = -ENOENT;
-		box->lock = close_fd(box->lock);
-		if (r != -ENOENT && r != -EWOULDBLOCK)
-			break;
-	}
-	return r == -EWOULDBLOCK || (e && *e) ? r : err_errno(e, -r, "cannot make box '%s'", name);
-}
-
 int box_make(const struct kind *kind, struct box_spec *spec, struct slot *slot, char *const *command, struct box **ret,
 	     struct err **e)
 {
 	struct box *box = xcalloc(1, sizeof(*box));
-	int place = spec->ephemeral ? FLEETING : STAYING;
-	_cleanup_close_ int boxes = open_place(place, e);
-	_cleanup_close_ int others = open_place(!place, e);
 	_cleanup_str_ struct str line = STR_INIT;
-	struct stat st;
-	bool taken;
-	int r = boxes < 0 ? boxes : others < 0 ? others : 0;
+	int r;
 
 	*box = (struct box){.kind = kind, .spec = spec, .slot = slot, .dir = -1, .lock = -1, .listener = -1};
 	box->running = (struct kind_box){.spec = spec, .slot = slot, .cgroup = -1, .link = -1, .pidfd = -1};
-	if (r == 0)
-		r = box_name(spec, slot, e);
+	r = box_name(spec, slot, e);
 	for (; command && *command && line.len < 4096; command++) {
 		str_adds(&line, line.len ? " " : "");
 		str_add_quoted(&line, *command);
 	}
 	box->command = str_take(&line);
 	if (r == 0)
-		r = claim(box, boxes, spec->name, e);
-	taken = r == -EWOULDBLOCK || (r >= 0 && fstatat(box->dir, "spec.json", &st, 0) == 0 && !is_leftover(box->dir));
-	if (r >= 0 && !taken && fstatat(others, spec->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-		_cleanup_close_ int other = file_open_beneath(others, spec->name, O_RDONLY | O_DIRECTORY, 0);
-
-		taken = other >= 0 && (file_is_locked(other, "lock", NULL) || !is_leftover(other));
-		if (taken)
-			(void)state_remove(boxes, spec->name, box->dir);
-	}
-	if (taken) {
-		r = err_set(e, EEXIST, "there is already a box called '%s'", spec->name);
-		(void)err_hint(e, "choose another --name, or: igloo %s %s", box->lock < 0 ? "stop" : "rm", spec->name);
-		box->lock = close_fd(box->lock < 0 ? -1 : box->lock);
-		spec->ephemeral = false; /* not ours to remove */
-	}
+		r = box_claim(spec->name, spec->ephemeral ? BOX_FLEETING : BOX_STAYING,
+			      spec->defined ? BOX_CLAIM_DEFINED : BOX_CLAIM_NEW, &box->dir, &box->lock, e);
 	if (r < 0) {
 		box_free(box);
 		return r;
@@ -157,7 +91,7 @@ int box_start(struct box *box, struct err **e)
 		r = boxnet_begin(box->net, e);
 	if (r < 0)
 		return r;
-	r = state_write(box, -1, e);
+	r = state_write(box, -1, false, e);
 	if (r == 0)
 		r = box->listener = control_listen(box->spec->name, e);
 	return r < 0 ? r : 0;
@@ -168,9 +102,9 @@ void box_stop(struct box *box)
 	(void)box->kind->stop(&box->running, 0, NULL);
 }
 
-int box_record_end(struct box *box, int exit_code, struct err **e)
+int box_record_end(struct box *box, int exit_code, bool stopped, struct err **e)
 {
-	return state_write(box, exit_code, e);
+	return state_write(box, exit_code, stopped, e);
 }
 
 void box_free(struct box *box)
@@ -185,7 +119,7 @@ void box_free(struct box *box)
 	if (box->lock >= 0 && box->listener >= 0)
 		control_remove(box->spec->name);
 	if (box->lock >= 0 && box->spec->ephemeral) {
-		_cleanup_close_ int boxes = open_place(FLEETING, NULL);
+		_cleanup_close_ int boxes = box_open_place(BOX_FLEETING, NULL);
 
 		(void)state_remove(boxes, box->spec->name, box->dir);
 	}
@@ -209,25 +143,9 @@ void box_info_release(struct box_info *info)
 	*info = (struct box_info){0};
 }
 
-/* The folder of `boxes` that has the box; the last one when none has, which then says so. */
-static int open_place_of(const char *name, struct err **e)
-{
-	int boxes = -1;
-
-	for (int place = 0; place < PLACES; place++) {
-		struct stat st;
-
-		(void)close_fd(boxes);
-		boxes = open_place(place, e);
-		if (boxes < 0 || fstatat(boxes, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-			break;
-	}
-	return boxes;
-}
-
 int box_open_file(const char *name, const char *file, int flags, struct err **e)
 {
-	_cleanup_close_ int boxes = open_place_of(name, e);
+	_cleanup_close_ int boxes = box_open_place_of(name, e);
 	_cleanup_free_ char *path = xasprintf("%s/%s", name, file);
 	int fd;
 
@@ -261,29 +179,56 @@ static int no_such_box(int boxes, const char *name, struct err **e)
 	return near ? err_hint(e, "did you mean '%s'?", near) : err_hint(e, "igloo ls shows those there are");
 }
 
+/* What its state does not tell, because it was never started. */
+static void look_at_definition(int dir, struct box_info *ret)
+{
+	_cleanup_definition_ struct definition d = {.directory = NULL};
+	_cleanup_str_ struct str line = STR_INIT;
+
+	ret->defined = true;
+	if (ret->json || definition_read(dir, &d, NULL) < 0)
+		return;
+	for (size_t i = 0; i < d.command.n; i++) {
+		str_adds(&line, i > 0 ? " " : "");
+		str_add_quoted(&line, d.command.v[i]);
+	}
+	ret->slot = take_ptr(d.slot);
+	ret->workspace = take_ptr(d.repository);
+	ret->kind = take_ptr(d.kind);
+	ret->mode = take_ptr(d.mode);
+	ret->command = str_take(&line);
+	ret->since = (time_t)d.created;
+}
+
 static int look_in(int boxes, const char *name, struct box_info *ret, struct err **e)
 {
 	_cleanup_close_ int dir = file_open_beneath(boxes, name, O_RDONLY | O_DIRECTORY, 0);
 	pid_t pid = 0;
 	bool running;
+	bool defined;
 	int r;
 
 	if (dir < 0)
 		return no_such_box(boxes, name, e);
 	running = file_is_locked(dir, "lock", &pid);
+	defined = definition_exists(dir);
 	r = state_read(dir, ret, e);
-	if (running && (r == -ENOENT || r == -EBADMSG)) {
-		/* Being started; or its file is damaged, and it must be possible to stop it. */
+	if ((running || defined) && (r == -ENOENT || r == -EBADMSG)) {
+		/* Being started, or defined and not started yet; or its file is damaged, and it must be possible to
+		 * stop it. */
 		err_clear(e);
-		*ret = (struct box_info){.exit_code = -1};
+		*ret = (struct box_info){.exit_code = -1, .stopped = r == -EBADMSG};
 		r = 0;
 	}
 	if (r < 0)
 		return err_wrap(e, "box '%s'", name);
+	if (defined)
+		look_at_definition(dir, ret);
+	ret->starting = defined && !running && file_is_locked(dir, DEFINITION_START_LOCK, &pid);
 	free(ret->name);
 	ret->name = xstrdup(name);
 	ret->running = running;
-	ret->supervisor = running ? pid : 0;
+	ret->supervisor = running || ret->starting ? pid : 0;
 	if (!running)
 		ret->guest = 0;
 	return 0;
@@ -291,7 +236,7 @@ static int look_in(int boxes, const char *name, struct box_info *ret, struct err
 
 int box_look(const char *name, struct box_info *ret, struct err **e)
 {
-	_cleanup_close_ int boxes = open_place_of(name, e);
+	_cleanup_close_ int boxes = box_open_place_of(name, e);
 
 	return boxes < 0 ? boxes : look_in(boxes, name, ret, e);
 }
@@ -312,6 +257,10 @@ static int remove_ended(int boxes, const char *name, struct err **e)
 	}
 	if (lock < 0)
 		return lock;
+	if (file_is_locked(dir, DEFINITION_START_LOCK, NULL)) {
+		(void)err_set(e, EBUSY, "box '%s' is being started", name);
+		return err_hint(e, "igloo stop %s, or: igloo rm --force %s", name, name);
+	}
 	control_remove(name);
 	r = file_is_named(dir, boxes, name) ? file_remove_locked(boxes, name, dir) : 0;
 	return r < 0 ? err_errno(e, -r, "cannot remove box '%s'", name) : 0;
@@ -319,7 +268,7 @@ static int remove_ended(int boxes, const char *name, struct err **e)
 
 int box_remove(const char *name, struct err **e)
 {
-	_cleanup_close_ int boxes = open_place_of(name, e);
+	_cleanup_close_ int boxes = box_open_place_of(name, e);
 
 	return boxes < 0 ? boxes : remove_ended(boxes, name, e);
 }
@@ -332,7 +281,7 @@ static int by_name(const void *a, const void *b)
 /* Adds the boxes of one folder; removes what killed supervisors left in it, and folders with a damaged state. */
 static int list_place(int place, struct box_info **list, size_t *n, struct err **e)
 {
-	_cleanup_close_ int boxes = open_place(place, e);
+	_cleanup_close_ int boxes = box_open_place(place, e);
 	_cleanup_close_ int copy = boxes < 0 ? -1 : openat(boxes, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_strv_ struct strv names = STRV_INIT;
 	const struct dirent *ent;
@@ -368,7 +317,7 @@ int box_list(struct box_info **ret, size_t *ret_n, struct err **e)
 	size_t n = 0;
 	int r = 0;
 
-	for (int place = 0; place < PLACES && r == 0; place++)
+	for (int place = 0; place < BOX_PLACES && r == 0; place++)
 		r = list_place(place, &list, &n, e);
 	for (size_t i = 0; kinds[i]; i++)
 		if (kinds[i]->sweep)
@@ -444,7 +393,8 @@ int box_connect(const char *name, struct err **e)
 
 	if (r == 0 && !info.running) {
 		(void)err_set(e, ESRCH, "box '%s' is not running", name);
-		r = err_hint(e, "igloo ls shows what runs; igloo rm %s removes it", name);
+		r = info.defined ? err_hint(e, "to start it: igloo start %s", name)
+				 : err_hint(e, "igloo ls shows what runs; igloo rm %s removes it", name);
 	}
 	box_info_release(&info);
 	return r < 0 ? r : control_connect(name, e);

@@ -12,9 +12,8 @@ static const struct {
 	const char *variable;
 	const char *below_home;
 } kinds[] = {
-	[DIRS_STATE] = {"XDG_STATE_HOME", ".local/state"},
-	[DIRS_CACHE] = {"XDG_CACHE_HOME", ".cache"},
-	[DIRS_CONFIG] = {"XDG_CONFIG_HOME", ".config"},
+	[DIRS_STATE] = {"XDG_STATE_HOME", ".local/state"}, [DIRS_CACHE] = {"XDG_CACHE_HOME", ".cache"},
+	[DIRS_CONFIG] = {"XDG_CONFIG_HOME", ".config"},    [DIRS_DATA] = {"XDG_DATA_HOME", ".local/share"},
 	[DIRS_RUNTIME] = {"XDG_RUNTIME_DIR", NULL},
 };
 

@@ -8,6 +8,7 @@ enum dirs_kind {
 	DIRS_STATE,   /* $XDG_STATE_HOME/igloo, else ~/.local/state/igloo: boxes, slots */
 	DIRS_CACHE,   /* $XDG_CACHE_HOME/igloo, else ~/.cache/igloo: what can be made again */
 	DIRS_CONFIG,  /* $XDG_CONFIG_HOME/igloo, else ~/.config/igloo */
+	DIRS_DATA,    /* $XDG_DATA_HOME/igloo, else ~/.local/share/igloo: start scripts */
 	DIRS_RUNTIME, /* $XDG_RUNTIME_DIR/igloo, else /run/user/UID/igloo, for root /run/igloo, else the state
 		       folder's run/: sockets, boxes made for one command */
 };

@@ -10,6 +10,9 @@
 
 static const char file_name[] = "exec";
 static const char magic[] = "igloo.exec/1";
+static const char shell_file[] = "shell";
+static const char shell_magic[] = "igloo.shell/1";
+enum { SHELL_BYTES_MAX = 65536 };
 
 static void add_strings(struct str *to, const struct strv *v)
 {
@@ -17,15 +20,19 @@ static void add_strings(struct str *to, const struct strv *v)
 		str_add(to, v->v[i], strlen(v->v[i]) + 1);
 }
 
+/* Nobody can ask for them before the box's socket is there, so they need no temporary name. */
+static int write_file(int box_dir, const char *name, const struct str *bytes, struct err **e)
+{
+	_cleanup_close_ int fd = file_open_beneath(box_dir, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	int r = fd < 0 ? fd : fd_write_all(fd, bytes->p, bytes->len);
+
+	return r < 0 ? err_errno(e, -r, "cannot write the box's environment") : 0;
+}
+
 int execenv_write(int box_dir, const struct execenv *x, struct err **e)
 {
-	/* Nobody can ask for it before the box's socket is there, so it needs no temporary name. */
-	_cleanup_close_ int fd = file_open_beneath(box_dir, file_name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	_cleanup_str_ struct str bytes = STR_INIT;
-	int r;
 
-	if (fd < 0)
-		return err_errno(e, -fd, "cannot write the box's environment");
 	str_add(&bytes, magic, sizeof(magic));
 	str_add(&bytes, x->cwd, strlen(x->cwd) + 1);
 	str_addf(&bytes, "%zu", x->prefix.n);
@@ -35,8 +42,16 @@ int execenv_write(int box_dir, const struct execenv *x, struct err **e)
 	add_strings(&bytes, &x->prefix);
 	add_strings(&bytes, &x->functions);
 	add_strings(&bytes, &x->env);
-	r = fd_write_all(fd, bytes.p, bytes.len);
-	return r < 0 ? err_errno(e, -r, "cannot write the box's environment") : 0;
+	return write_file(box_dir, file_name, &bytes, e);
+}
+
+int execenv_write_shell(int box_dir, const struct strv *argv, struct err **e)
+{
+	_cleanup_str_ struct str bytes = STR_INIT;
+
+	str_add(&bytes, shell_magic, sizeof(shell_magic));
+	add_strings(&bytes, argv);
+	return write_file(box_dir, shell_file, &bytes, e);
 }
 
 bool execenv_needs_prefix(const struct execenv *x, const char *command)
@@ -47,6 +62,7 @@ bool execenv_needs_prefix(const struct execenv *x, const char *command)
 void execenv_remove(int box_dir)
 {
 	(void)unlinkat(box_dir, file_name, 0);
+	(void)unlinkat(box_dir, shell_file, 0);
 }
 
 /* The next string of the bytes, NULL when there is none that is ended. */
@@ -124,6 +140,30 @@ int execenv_read(const char *name, struct execenv *ret, struct err **e)
 	if (r == 0 && execenv_decode(str_text(&bytes), bytes.len, ret) < 0)
 		r = err_set(e, EBADMSG, "the file '%s' in its folder is damaged", file_name);
 	return r < 0 ? err_wrap(e, "box '%s'", name) : 0;
+}
+
+int execenv_read_shell(const char *name, struct strv *ret, struct err **e)
+{
+	_cleanup_err_ struct err *problem = NULL;
+	_cleanup_close_ int fd = box_open_file(name, shell_file, O_RDONLY | O_NONBLOCK | O_NOCTTY, &problem);
+	_cleanup_str_ struct str bytes = STR_INIT;
+	const char *at;
+	const char *word;
+	int r;
+
+	if (fd == -ENOENT)
+		return err_set(e, ENOENT, "box '%s' was started without the files of a shell", name);
+	r = fd < 0 ? err_set(e, -fd, "%s", err_message(problem)) : fd_read_all(fd, SHELL_BYTES_MAX, &bytes, e);
+	if (r < 0)
+		return r;
+	at = str_text(&bytes);
+	word = next(&at, str_text(&bytes) + bytes.len);
+	if (!word || strcmp(word, shell_magic) != 0)
+		return err_set(e, EBADMSG, "box '%s': the file '%s' in its folder is damaged", name, shell_file);
+	while ((word = next(&at, str_text(&bytes) + bytes.len)))
+		strv_add(ret, word);
+	return ret->n > 0 ? 0
+			  : err_set(e, EBADMSG, "box '%s': the file '%s' in its folder is damaged", name, shell_file);
 }
 
 void execenv_release(struct execenv *x)

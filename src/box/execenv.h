@@ -34,7 +34,11 @@ struct execenv {
 int execenv_write(int box_dir, const struct execenv *x, struct err **e);
 /* Whether the command is to stand behind the prefix. */
 bool execenv_needs_prefix(const struct execenv *x, const char *command);
-/* Takes it away, when the box has ended. */
+/* The argv of `igloo shell BOX`, in a file "shell" beside it: "igloo.shell/1" and the words, each ended by a NUL.
+ * Reading gives -ENOENT for a box that was started without. */
+int execenv_write_shell(int box_dir, const struct strv *argv, struct err **e);
+int execenv_read_shell(const char *name, struct strv *ret, struct err **e);
+/* Takes both away, when the box has ended. */
 void execenv_remove(int box_dir);
 /* Reads the file of the box of that name. */
 int execenv_read(const char *name, struct execenv *ret, struct err **e);

@@ -111,6 +111,7 @@ struct box_spec {
 	size_t nfiles;
 	bool slot_home; /* HOME is the slot's; else an empty one that goes with the box */
 	bool ephemeral; /* made for one command and removed with it */
+	bool defined;   /* has a definition (box/definition.h), which stays when it ends */
 	bool detached;
 };
 

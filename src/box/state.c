@@ -87,7 +87,7 @@ static json_t *secrets_json(const struct secrets *s)
 	return list;
 }
 
-int state_write(struct box *box, int exit_code, struct err **e)
+int state_write(struct box *box, int exit_code, bool stopped, struct err **e)
 {
 	const struct box_spec *spec = box->spec;
 	_cleanup_json_ json_t *j = json_object();
@@ -118,6 +118,8 @@ int state_write(struct box *box, int exit_code, struct err **e)
 	(void)json_object_set_new(j, "ports", boxports_json(exit_code < 0 ? box->ports : NULL));
 	if (exit_code >= 0)
 		(void)json_object_set_new(j, "exitCode", json_integer(exit_code));
+	if (stopped)
+		(void)json_object_set_new(j, "stopped", json_true());
 	(void)json_object_set_new(j, "secrets", secrets_json(box->running.secrets));
 	if (box->agent)
 		(void)json_object_set_new(j, "sshKeys", boxagent_json(box->agent));
@@ -155,6 +157,7 @@ int state_read(int dir, struct box_info *ret, struct err **e)
 		.detached = json_is_true(json_object_get(j, "detached")),
 		.guest = (pid_t)json_integer_value(json_object_get(j, "guest")),
 		.since = (time_t)json_integer_value(json_object_get(j, "since")),
+		.stopped = json_is_true(json_object_get(j, "stopped")),
 		.exit_code = -1,
 	};
 	code = json_object_get(j, "exitCode");

@@ -94,6 +94,21 @@ static void resize_terminal(struct sup *s)
 		(void)link_send(s->guest, MAIN_STREAM, FRAME_RESIZE, 0, size, sizeof(size), NULL, 0);
 }
 
+/* Asks the main command to end; a box that has none ends when its guest is asked. */
+static void ask_to_end(struct sup *s, int signo)
+{
+	uint8_t payload[MSG_NUMBER_BYTES];
+
+	if (!s->idle) {
+		supervise_send_signal(s, MAIN_STREAM, signo);
+		return;
+	}
+	s->stopping = true;
+	msg_put_number(payload, KILL_AFTER_MS);
+	(void)link_send(s->guest, 0, FRAME_SHUTDOWN, 0, payload, sizeof(payload), NULL, 0);
+	supervise_set_timer(s, 2 * KILL_AFTER_MS);
+}
+
 /* As the kernel would tell those whose terminal it was. */
 static void check_terminal(struct sup *s)
 {
@@ -117,8 +132,8 @@ static void on_signal(struct sup *s)
 	/* A terminal signals the whole process group, the command among it. */
 	if (s->foreground && info.ssi_code == SI_KERNEL && info.ssi_signo != SIGHUP)
 		return;
-	supervise_send_signal(s, MAIN_STREAM, (int)info.ssi_signo);
-	if (info.ssi_signo == SIGHUP)
+	ask_to_end(s, (int)info.ssi_signo);
+	if (info.ssi_signo == SIGHUP && !s->idle)
 		supervise_set_timer(s, KILL_AFTER_MS);
 }
 
@@ -130,8 +145,8 @@ static void on_timer(struct sup *s)
 		return;
 	if (!s->timed_out && s->box->spec->limits.timeout_ms > 0) {
 		s->timed_out = true;
-		supervise_send_signal(s, MAIN_STREAM, SIGTERM);
 		supervise_set_timer(s, KILL_AFTER_MS);
+		ask_to_end(s, SIGTERM);
 		return;
 	}
 	s->result.how = s->timed_out ? SUPERVISE_TIMED_OUT : SUPERVISE_STOPPED;
@@ -230,6 +245,8 @@ static int on_guest_frame(struct sup *s, const struct frame *f, struct err **e)
 
 		if (msg_get_hello(f, &hello) < 0 || hello.version != MSG_VERSION)
 			return err_set(e, EPROTO, "the guest speaks another version of the protocol");
+		if (s->idle && s->on_started && !s->stopping)
+			s->on_started(s->user);
 		return 0;
 	}
 	if (f->stream == 0)
@@ -281,7 +298,7 @@ static int on_guest(struct sup *s, struct err **e)
 		return 0;
 	/* The end: asked for, or somebody killed the guest. */
 	s->done = true;
-	s->result.how = SUPERVISE_STOPPED;
+	s->result.how = s->timed_out ? SUPERVISE_TIMED_OUT : SUPERVISE_STOPPED;
 	s->result.value = SIGKILL;
 	return s->stopping ? 0 : err_set(e, EPIPE, "the box's guest was killed");
 }
@@ -358,7 +375,7 @@ static int step(struct sup *s, struct err **e)
 	output_work(s->output, fds + FIXED + n_clients);
 	boxnet_work(s->box->net, fds + NET);
 	if (boxagent_work(s->box->agent, fds + AGENT))
-		(void)state_write(s->box, -1, NULL);
+		(void)state_write(s->box, -1, false, NULL);
 	boxports_work(s->box->ports, fds + ports, s->guest, &s->next_stream);
 	if (fds[SIGNALS].revents)
 		on_signal(s);
@@ -420,12 +437,13 @@ int supervise_run(struct box *box, struct exec *main, const int *fds, void (*on_
 
 	s.terminal = TERMINAL_INIT;
 	signal_set(&set);
-	if ((main->flags & EXEC_PTY) && !box->spec->detached) {
+	s.idle = !main;
+	if (main && (main->flags & EXEC_PTY) && !box->spec->detached) {
 		(void)sigaddset(&set, SIGWINCH);
 		(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	}
-	s.foreground = main->flags & EXEC_FOREGROUND;
-	s.main_pty = main->flags & EXEC_PTY;
+	s.foreground = main && (main->flags & EXEC_FOREGROUND);
+	s.main_pty = main && (main->flags & EXEC_PTY);
 	s.watch = -1;
 	s.watch_at_ms = box->protect ? clock_ms(CLOCK_BOOTTIME) + PROTECT_WATCH_AFTER_MS : 0;
 	s.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -434,28 +452,29 @@ int supervise_run(struct box *box, struct exec *main, const int *fds, void (*on_
 	link_init(s.guest, take_fd(&box->running.link), GUEST_OUT_MAX);
 	tty_save(&s.tty);
 	r = s.signals < 0 || s.timer < 0 ? err_errno(e, errno, "cannot make the supervisor's descriptors") : 0;
-	if (r == 0 && box->spec->detached)
+	if (r == 0 && main && box->spec->detached)
 		r = output_new(box->dir, box->running.secrets, main, handed, &s.output, e);
 	else if (r == 0 && fds)
 		for (int i = 0; i < EXEC_FDS; i++)
 			handed[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
-	if (r == 0) {
+	if (r == 0 && box->net)
+		boxnet_conceal(box->net, box->running.secrets);
+	if (r == 0 && main) {
 		main->flags |= EXEC_MAIN;
-		if (box->net)
-			boxnet_conceal(box->net, box->running.secrets);
 		r = secrets_send_exec(box->running.secrets, s.guest, MAIN_STREAM, main,
 				      main->flags & EXEC_HAS_FDS ? handed : NULL);
-		/* No process that is started later shall have them. */
-		secrets_close(box->running.secrets);
 		if (r < 0)
 			(void)err_errno(e, -r, "cannot pass the command to the box: its arguments and environment");
 	}
+	/* No process that is started later shall have them. */
+	secrets_close(box->running.secrets);
 	if (r == 0 && box->spec->limits.timeout_ms > 0)
 		supervise_set_timer(&s, box->spec->limits.timeout_ms);
 	while (r == 0 && !s.done)
 		r = step(&s, e);
 	terminal_end(&s.terminal);
 	tty_restore(&s.tty);
+	s.result.stopped = s.stopping && !s.timed_out;
 	if (r == 0)
 		*ret = s.result;
 	sup_release(&s);

@@ -11,7 +11,8 @@
 
 struct supervise_result {
 	enum { SUPERVISE_EXITED, SUPERVISE_SIGNALLED, SUPERVISE_TIMED_OUT, SUPERVISE_STOPPED } how;
-	int value; /* exit code or signal; of the killed command for the last two */
+	int value;    /* exit code or signal; of the killed command for the last two */
+	bool stopped; /* somebody asked the box to end, however the command then did */
 };
 
 /* Blocks the signals that the loop takes care of; call it before the first fork, so that none is lost
@@ -19,7 +20,9 @@ struct supervise_result {
 void supervise_signals_block(void);
 void supervise_signals_restore(void);
 
-/* Runs `main` (its flags are completed here; fds its three descriptors or NULL with EXEC_PTY: then the user's
+/* `main` NULL: the box has no command of its own and waits for those of others until it is told to end.
+ *
+ * Runs `main` (its flags are completed here; fds its three descriptors or NULL with EXEC_PTY: then the user's
  * terminal, stdin and stdout, is relayed to the command's own, unless the box is detached) in a box that was started,
  * until it ends. `on_started`, if not NULL, is called once when it runs. An error that says the command was not found
  * or cannot be executed has exit code 127 or 126. */

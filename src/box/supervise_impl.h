@@ -47,6 +47,7 @@ struct sup {
 	bool terminal_lost; /* and the command was told */
 	bool foreground;
 	bool main_pty;
+	bool idle; /* there is no main command */
 	bool timed_out;
 	bool stopping; /* SHUTDOWN was sent */
 	bool done;

@@ -96,7 +96,7 @@ static int client_ports(struct sup *s, struct client *c, const struct frame *f)
 	if (r == 0)
 		r = op == '+' ? boxports_add(s->box->ports, &specs, &e) : boxports_remove(s->box->ports, &specs, &e);
 	if (r == 0)
-		r = state_write(s->box, -1, &e);
+		r = state_write(s->box, -1, false, &e);
 	return client_reply(c, FRAME_PORTS, r, e);
 }
 

@@ -178,7 +178,11 @@ static int check_box(const char *name, struct err **e)
 
 	if (r == 0 && !info.running) {
 		(void)err_set(e, ESRCH, "box '%s' is not running", name);
-		r = err_hint(e, "igloo logs %s shows what it said", name);
+		r = err_hint(e, "igloo logs %s shows what it said%s%s", name,
+			     info.defined ? "; to start it: igloo start " : "", info.defined ? name : "");
+	} else if (r == 0 && info.json && info.defined && !str_has(info.command)) {
+		(void)err_set(e, ENOTTY, "box '%s' runs no command of its own to attach to", name);
+		r = err_hint(e, "igloo shell %s opens a shell in it", name);
 	} else if (r == 0 && info.json && !info.detached) {
 		(void)err_set(e, ENOTTY,
 			      "box '%s' was started without --detach: its terminal is the one it was started from",

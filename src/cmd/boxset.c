@@ -22,10 +22,13 @@ int boxset_names(const struct invocation *inv, bool all, enum boxset_which which
 	}
 	if (r == 0 && all)
 		r = box_list(&list, &n, e);
-	for (size_t i = 0; i < n; i++)
-		if (name_is_valid(list[i].name) &&
-		    (which == BOXSET_EVERY || (which == BOXSET_RUNNING) == list[i].running))
+	for (size_t i = 0; i < n; i++) {
+		bool runs = list[i].running || list[i].starting;
+		bool wanted = which == BOXSET_EVERY || (which == BOXSET_RUNNING ? runs : !runs && !list[i].defined);
+
+		if (wanted && name_is_valid(list[i].name))
 			strv_add(ret, list[i].name);
+	}
 	box_list_free(list, n);
 	return r;
 }

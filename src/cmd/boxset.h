@@ -5,6 +5,7 @@
 #include "cmd/client.h"
 #include "cmd/cmd.h"
 
+/* BOXSET_ENDED leaves out those that `igloo create` made: they did not end, they wait. */
 enum boxset_which { BOXSET_RUNNING, BOXSET_ENDED, BOXSET_EVERY };
 
 /* The arguments, checked, or with `all` the names of the boxes there are. Neither or both is -EINVAL. */

@@ -193,35 +193,6 @@ int client_signals(struct err **e)
 
 /* --- stopping ----------------------------------------------------------------------------------------------------- */
 
-int client_stop_begin(struct client_stop *s, const char *name, uint32_t grace_ms, struct err **e)
-{
-	struct box_info info = {0};
-	int64_t end = client_now_ms() + STARTING_MS;
-	int r = box_look(name, &info, e);
-	bool running = info.running;
-
-	*s = (struct client_stop){.name = name, .grace_ms = grace_ms, .how = CLIENT_NOT_RUNNING};
-	box_info_release(&info);
-	if (r < 0 || !running)
-		return r;
-	s->how = CLIENT_STOPPED;
-	while (!s->link && client_now_ms() < end && runs(name, NULL)) {
-		const struct timespec t = {.tv_nsec = 20000000};
-		int fd = box_connect(name, NULL);
-
-		if (fd >= 0)
-			s->link = new_link(fd);
-		else
-			(void)nanosleep(&t, NULL);
-	}
-	s->begun = client_now_ms();
-	if (s->link) {
-		(void)client_send_number(s->link, 0, FRAME_SHUTDOWN, grace_ms);
-		(void)link_flush(s->link);
-	}
-	return 0;
-}
-
 /* True if the process has this file open: the lock, which is held, and into which the process wrote its number. */
 static bool has_open(pid_t pid, const struct stat *file)
 {
@@ -241,29 +212,95 @@ static bool has_open(pid_t pid, const struct stat *file)
 	return found;
 }
 
-/* The number may be another process's by now, so: first hold the process, then see whether it is the one. */
-static int kill_supervisor(const char *name, struct err **e)
+/* Signals who holds that lock of the box. The number in it may be another process's by now, so: first hold the process,
+ * then see whether it is the one. */
+static int signal_holder(const char *name, const char *file, pid_t pid, int signo, struct err **e)
 {
-	_cleanup_close_ int lock = box_open_file(name, "lock", O_PATH, e);
+	_cleanup_close_ int lock = box_open_file(name, file, O_PATH, e);
 	_cleanup_close_ int pidfd = -1;
 	struct stat st;
-	pid_t pid = 0;
 	int r;
 
 	if (lock < 0)
 		return lock;
+	pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	if (pid <= 0 || fstat(lock, &st) < 0 || !has_open(pid, &st))
+		return err_set(e, ESRCH, "process %d does not hold the box '%s'", (int)pid, name);
+	r = pidfd >= 0 ? (int)syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0) : kill(pid, signo);
+	if (r < 0 && errno != ESRCH)
+		return err_errno(e, errno, "cannot kill process %d, which holds the box '%s'", (int)pid, name);
+	return 0;
+}
+
+static int kill_supervisor(const char *name, struct err **e)
+{
+	pid_t pid = 0;
+	int r;
+
 	if (!runs(name, &pid))
 		return 0;
-	pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-	if (pid <= 0 || fstat(lock, &st) < 0 || !has_open(pid, &st)) {
-		if (client_box_ends(name, 100))
-			return 0;
-		(void)err_set(e, ESRCH, "box '%s' does not stop, and process %d is not its supervisor", name, (int)pid);
-		return err_hint(e, "fuser shows who holds the file 'lock' in the box's folder");
+	r = signal_holder(name, "lock", pid, SIGKILL, e);
+	if (r != -ESRCH)
+		return r;
+	err_clear(e);
+	if (client_box_ends(name, 100))
+		return 0;
+	(void)err_set(e, ESRCH, "box '%s' does not stop, and process %d is not its supervisor", name, (int)pid);
+	return err_hint(e, "fuser shows who holds the file 'lock' in the box's folder");
+}
+
+/* Whoever prepares the start of a box that stays is told to end, until nobody does: then the box runs or does not. */
+static bool stop_starters(const char *name)
+{
+	int64_t begun = client_now_ms();
+	bool found = false;
+
+	for (;;) {
+		const struct timespec t = {.tv_nsec = 20000000};
+		int64_t waited = client_now_ms() - begun;
+		struct box_info info = {0};
+		bool starting = box_look(name, &info, NULL) == 0 && info.starting;
+
+		if (starting && waited < LOCK_MS)
+			(void)signal_holder(name, DEFINITION_START_LOCK, info.supervisor,
+					    waited < LOCK_MS / 2 ? SIGTERM : SIGKILL, NULL);
+		box_info_release(&info);
+		if (!starting || waited >= LOCK_MS)
+			return found;
+		found = true;
+		(void)nanosleep(&t, NULL);
 	}
-	r = pidfd >= 0 ? (int)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) : kill(pid, SIGKILL);
-	if (r < 0 && errno != ESRCH)
-		return err_errno(e, errno, "cannot kill process %d, the supervisor of box '%s'", (int)pid, name);
+}
+
+int client_stop_begin(struct client_stop *s, const char *name, uint32_t grace_ms, struct err **e)
+{
+	struct box_info info = {0};
+	int64_t end = client_now_ms() + STARTING_MS;
+	bool ended = stop_starters(name);
+	int r = box_look(name, &info, e);
+	bool running = info.running;
+
+	*s = (struct client_stop){.name = name, .grace_ms = grace_ms, .how = CLIENT_NOT_RUNNING};
+	box_info_release(&info);
+	if (r == 0 && !running && ended)
+		s->how = CLIENT_START_ENDED;
+	if (r < 0 || !running)
+		return r;
+	s->how = CLIENT_STOPPED;
+	while (!s->link && client_now_ms() < end && runs(name, NULL)) {
+		const struct timespec t = {.tv_nsec = 20000000};
+		int fd = box_connect(name, NULL);
+
+		if (fd >= 0)
+			s->link = new_link(fd);
+		else
+			(void)nanosleep(&t, NULL);
+	}
+	s->begun = client_now_ms();
+	if (s->link) {
+		(void)client_send_number(s->link, 0, FRAME_SHUTDOWN, grace_ms);
+		(void)link_flush(s->link);
+	}
 	return 0;
 }
 
@@ -288,7 +325,7 @@ static int finish(struct client_stop *s, struct err **e)
 
 int client_stop_finish(struct client_stop *s, struct err **e)
 {
-	int r = s->how == CLIENT_NOT_RUNNING ? 0 : finish(s, e);
+	int r = s->how == CLIENT_NOT_RUNNING || s->how == CLIENT_START_ENDED ? 0 : finish(s, e);
 
 	client_close(s->link);
 	s->link = NULL;
@@ -299,6 +336,7 @@ const char *client_stopped_name(enum client_stopped how)
 {
 	static const char *const names[] = {
 		[CLIENT_NOT_RUNNING] = "not-running",
+		[CLIENT_START_ENDED] = "start-ended",
 		[CLIENT_STOPPED] = "stopped",
 		[CLIENT_KILLED] = "killed",
 		[CLIENT_SUPERVISOR_KILLED] = "supervisor-killed",

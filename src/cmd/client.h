@@ -40,6 +40,7 @@ int client_signals(struct err **e);
 /* Stopping a box: first begin it for each of several boxes, then finish it for each, so that they end side by side. */
 enum client_stopped {
 	CLIENT_NOT_RUNNING,
+	CLIENT_START_ENDED,       /* it was being prepared, and that was ended */
 	CLIENT_STOPPED,           /* its processes ended when asked */
 	CLIENT_KILLED,            /* the time was over and the guest killed them */
 	CLIENT_SUPERVISOR_KILLED, /* its supervisor did not answer and was killed, and the box with it */

@@ -125,9 +125,10 @@ struct invocation {
 	struct global_options global;
 	void *options; /* the command's struct (zeroed, then filled), NULL if it has none */
 	int argc;
-	char **argv;    /* the arguments behind the options, NULL-terminated; the strings are main()'s */
-	uint64_t given; /* bit n: option n (global_opts, then the groups in order) was on the line */
-	int exit_code;  /* for main(), when run() returns 0 */
+	char **argv;       /* the arguments behind the options, NULL-terminated; the strings are main()'s */
+	bool no_variables; /* in, for options_parse(): no variable of the environment stands in for an option */
+	uint64_t given;    /* bit n: option n (global_opts, then the groups in order) was on the line */
+	int exit_code;     /* for main(), when run() returns 0 */
 };
 
 /* commands.c: every command in the order help lists them, NULL at the end. */
@@ -158,9 +159,11 @@ extern const char igloo_version[];
 
 /* One per command, in the file that is named after it. */
 extern const struct cmd cmd_attach;
+extern const struct cmd cmd_autostart;
 extern const struct cmd cmd_complete;
 extern const struct cmd cmd_completion;
 extern const struct cmd cmd_cp;
+extern const struct cmd cmd_create;
 extern const struct cmd cmd_diff;
 extern const struct cmd cmd_discard;
 extern const struct cmd cmd_allow;
@@ -190,6 +193,7 @@ extern const struct cmd cmd_snapshot_create;
 extern const struct cmd cmd_snapshot_ls;
 extern const struct cmd cmd_snapshot_restore;
 extern const struct cmd cmd_snapshot_rm;
+extern const struct cmd cmd_start;
 extern const struct cmd cmd_stop;
 extern const struct cmd cmd_version;
 

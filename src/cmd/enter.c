@@ -9,17 +9,16 @@
 #include "cmd/enterguest.h"
 #include "cmd/machineoptions.h"
 #include "cmd/sharing.h"
+#include "cmd/sizes.h"
 #include "cmd/sshagent.h"
-#include "nix/devscript.h"
+#include "net/policy.h"
 #include "nix/storepath.h"
 #include "sys/fd.h"
 #include "sys/file.h"
-#include "sys/nocore.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -285,6 +284,18 @@ static bool has_machine(const char *name)
 	return name && kind_find(name, &kind, NULL) == 0 && kind->machine;
 }
 
+static void say_sizes(const struct box_limits *limits)
+{
+	const struct sizes asked = {.memory = limits->memory, .cpu_milli = limits->cpu_milli};
+	_cleanup_strv_ struct strv notes = STRV_INIT;
+	struct sizes host;
+
+	sizes_of_host(NULL, &host);
+	sizes_add_notes(&asked, &host, &notes);
+	for (size_t i = 0; i < notes.n; i++)
+		log_note("%s", notes.v[i]);
+}
+
 /* What a machine cannot keep is refused, and what only a machine has. */
 static int check_kind(const struct box_options *o, const struct enter *in, struct err **e)
 {
@@ -294,6 +305,7 @@ static int check_kind(const struct box_options *o, const struct enter *in, struc
 		return o->kernel || o->accel
 			       ? err_set(e, EINVAL, "--kernel and --accel are for --in vm, not for a %s", name)
 			       : machineoptions_refuse(o, name, e);
+	say_sizes(&in->spec.limits);
 	if (in->spec.limits.pids)
 		return err_set(e, ENOTSUP, "the number of processes in a %s cannot be limited yet (--pids)", name);
 	if (in->ssh_keys.n > 0)
@@ -361,6 +373,28 @@ int enter_prepare(const struct box_options *o, bool interactive, struct enter *i
 	return r < 0 ? r : secrets_open(&in->secrets, e);
 }
 
+int enter_check(const struct box_options *o, struct enter *in, struct err **e)
+{
+	int r;
+
+	*in = (struct enter){.kind = NULL};
+	r = portspec_check(&o->ports, e);
+	for (size_t i = 0; i < o->allow.n && r == 0; i++) {
+		_cleanup_str_ struct str entry = STR_INIT;
+
+		r = policy_entry_normalise(o->allow.v[i], &entry, e);
+	}
+	if (r == 0)
+		r = name_secrets(o, &in->secrets, e);
+	if (r == 0)
+		r = enter_repository(o, in, e);
+	if (r == 0)
+		r = sharing_settle(o, &in->shares, e);
+	in->spec.limits = (struct box_limits){.cpu_milli = o->cpus, .memory = o->memory, .pids = o->pids};
+	/* Without --in, the flake may ask for a kind. */
+	return r < 0 || !o->kind ? r : check_kind(o, in, e);
+}
+
 void enter_release(struct enter *in)
 {
 	secrets_release(&in->secrets);
@@ -374,6 +408,7 @@ void enter_release(struct enter *in)
 	box_spec_release(&in->spec);
 	shares_release(&in->shares);
 	strv_release(&in->env);
+	strv_release(&in->shell);
 	free(in->cwd);
 	record_release(&in->record);
 	slot_free(in->slot);
@@ -382,50 +417,4 @@ void enter_release(struct enter *in)
 		(void)cgroup_remove(in->cgroup, NULL);
 		cgroup_close(in->cgroup);
 	}
-}
-
-/* --- what runs ------------------------------------------------------------------------------------------------------
- */
-
-void enter_command(struct enter *in, char *const *command, struct strv *argv)
-{
-	bool through_bash = in->record.has_hook || record_has_function(&in->record, command[0]);
-	/* A box that somebody means to come back to gets the functions for `igloo exec`. */
-	bool stays = (in->spec.detached || in->spec.name) && in->record.n_functions > 0 && *in->record.bash;
-
-	if (through_bash || stays)
-		box_spec_add_file(&in->spec, strrchr(BOX_ENV_SCRIPT, '/') + 1, in->record.script);
-	if (!through_bash) {
-		strv_add_all(argv, command);
-		return;
-	}
-	devscript_run_argv(argv, in->record.bash, BOX_ENV_SCRIPT, command);
-}
-
-int enter_shell(struct enter *in, struct strv *argv, struct err **e)
-{
-	_cleanup_str_ struct str rc = STR_INIT;
-	const char *interactive = *in->record.bash_interactive ? in->record.bash_interactive : NULL;
-	_cleanup_free_ char *bash = interactive ? xasprintf("%s/bin/bash", interactive) : xstrdup(in->record.bash);
-
-	if (!*bash)
-		return err_set(e, ENOENT, "the environment has no bash: a shell needs one");
-	devscript_add_rc(&rc, BOX_ENV_SCRIPT, interactive);
-	box_spec_add_file(&in->spec, strrchr(BOX_ENV_SCRIPT, '/') + 1, in->record.script);
-	box_spec_add_file(&in->spec, strrchr(BOX_RC_SCRIPT, '/') + 1, str_text(&rc));
-	devscript_shell_argv(argv, bash, BOX_RC_SCRIPT);
-	return 0;
-}
-
-void enter_die_like(int signo)
-{
-	sigset_t set;
-
-	nocore_set(true);
-	(void)signal(signo, SIG_DFL);
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, signo);
-	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
-	(void)kill(getpid(), signo);
-	_exit(128 + signo);
 }

@@ -131,12 +131,14 @@ static int write_execenv(const struct enter *in, const struct box *box, struct e
 	char *const none[] = {NULL};
 	int r;
 
-	for (size_t i = 0; i < in->spec.nfiles; i++)
+	for (size_t i = 0; i < in->spec.nfiles && (rec->has_hook || rec->n_functions > 0); i++)
 		if (strcmp(in->spec.files[i].name, strrchr(BOX_ENV_SCRIPT, '/') + 1) == 0)
 			devscript_run_argv(&x.prefix, rec->bash, BOX_ENV_SCRIPT, none);
 	if (!rec->has_hook)
 		x.functions = (struct strv){rec->functions, rec->n_functions, 0};
 	r = execenv_write(box->dir, &x, e);
+	if (r == 0 && in->shell.n > 0)
+		r = execenv_write_shell(box->dir, &in->shell, e);
 	strv_release(&x.prefix);
 	return r;
 }
@@ -169,6 +171,8 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 		add_terminal(&in->spec);
 	supervise_signals_block();
 	r = box_make(in->kind, &in->spec, in->slot, shown, &box, e);
+	if (in->starting)
+		*in->starting = close_fd(*in->starting);
 	if (r == 0)
 		r = write_execenv(in, box, e);
 	if (r == 0) {
@@ -182,7 +186,7 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 	if (r == 0)
 		say_own_ports(in, box);
 	if (r == 0)
-		r = supervise_run(box, x, handed ? stdio.fds : NULL, on_started, user, result, e);
+		r = supervise_run(box, x->argv ? x : NULL, handed ? stdio.fds : NULL, on_started, user, result, e);
 	stdio_guard_end(&stdio);
 	if (box) {
 		say_limits_hit(in);
@@ -198,7 +202,7 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 					     r < 0                             ? 125
 					     : result->how == SUPERVISE_EXITED ? result->value
 									       : 128 + result->value,
-					     NULL);
+					     r == 0 && result->stopped, NULL);
 		}
 	}
 	box_free(box);
@@ -250,6 +254,8 @@ static void ATTR_NORETURN supervise_detached(struct enter *in, char *const *show
 	if (chdir("/") < 0)
 		childreport_fail(report, NULL);
 	r = run_to_end(in, shown, x, tell_started, &report, &result, &e);
+	if (r == 0 && report >= 0)
+		r = err_set(&e, ECANCELED, "box '%s' was stopped while it started", in->spec.name);
 	if (r < 0 && report >= 0)
 		childreport_fail(report, e);
 	enter_release(in);
@@ -277,7 +283,17 @@ static int say_started(const struct enter *in, bool json, pid_t pid, struct err 
 		say_ports(in, ports);
 		str_addf(&s, "%s\n", in->spec.name);
 	}
-	return report_out(&s, e);
+	return in->silent ? 0 : report_out(&s, e);
+}
+
+/* The end of the pipe says that all is well, or that who had to say otherwise was killed. */
+static int check_started(const char *name, struct err **e)
+{
+	struct box_info info = {0};
+	bool killed = box_look(name, &info, NULL) == 0 && !info.running && info.exit_code < 0;
+
+	box_info_release(&info);
+	return killed ? err_set(e, EPIPE, "the supervisor of box '%s' was killed while it started", name) : 0;
 }
 
 static int run_detached(struct enter *in, bool json, char *const *shown, struct exec *x, struct err **e)
@@ -306,6 +322,8 @@ static int run_detached(struct enter *in, bool json, char *const *shown, struct 
 	in->protect = NULL;
 	r = pid < 0 ? err_errno(e, errno, "cannot fork") : childreport_wait(report[0], NULL, e);
 	(void)close(report[0]);
+	if (r == 0)
+		r = check_started(in->spec.name, e);
 	return r < 0 ? r : say_started(in, json, pid, e);
 }
 

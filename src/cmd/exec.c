@@ -10,6 +10,7 @@
 #include "box/spec.h"
 #include "cmd/client.h"
 #include "cmd/enter.h"
+#include "cmd/exec.h"
 #include "cmd/pump.h"
 #include "sys/stdio.h"
 #include "wire/msg.h"
@@ -46,6 +47,7 @@ struct session {
 	const char *box;
 	const char *command;
 	bool pty;
+	bool as_it_is; /* the command is executed without what makes functions and hook known */
 	bool started;
 	bool box_ended;
 	struct stdio_guard stdio;
@@ -218,7 +220,7 @@ static int send_exec(struct session *s, const struct exec_options *o, char *cons
 	if (o->cwd && *o->cwd != '/')
 		cwd = xasprintf("%s/%s", box.cwd, o->cwd);
 	add_variables(o, s->pty, &box.env);
-	if (execenv_needs_prefix(&box, command[0]))
+	if (!s->as_it_is && execenv_needs_prefix(&box, command[0]))
 		strv_add_all(&argv, box.prefix.v);
 	strv_add_all(&argv, command);
 	x.cwd = cwd ? cwd : o->cwd ? o->cwd : box.cwd;
@@ -278,6 +280,21 @@ static int run_command(struct session *s, const struct exec_options *o, char *co
 	pump_release(&s->pump);
 	stdio_guard_end(&s->stdio);
 	return r < 0 ? r : outcome(s, ret_code, ret_signal, e);
+}
+
+int exec_shell(const char *box, int *ret_code, int *ret_signal, struct err **e)
+{
+	static char bash[] = "bash";
+	char *plain[] = {bash, NULL};
+	const struct exec_options o = {.cwd = NULL};
+	struct session s = {.box = box, .command = bash, .stdio = STDIO_GUARD_INIT};
+	_cleanup_strv_ struct strv argv = STRV_INIT;
+	_cleanup_err_ struct err *problem = NULL;
+	int r = execenv_read_shell(box, &argv, &problem);
+
+	s.as_it_is = r == 0;
+	s.pty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+	return run_command(&s, &o, r == 0 ? argv.v : plain, ret_code, ret_signal, e);
 }
 
 static int run(struct invocation *inv, struct err **e)

@@ -249,8 +249,10 @@ static int open_logs(struct logs *l, bool *ret_running, struct err **e)
 {
 	struct box_info info = {0};
 	int r = box_look(l->name, &info, e);
+	bool empty;
 
 	*ret_running = info.running;
+	empty = info.defined;
 	if (r == 0 && info.json && !info.detached) {
 		(void)err_set(e, ENOENT, "box '%s' has no log: what it writes goes to where it was started from",
 			      l->name);
@@ -261,6 +263,11 @@ static int open_logs(struct logs *l, bool *ret_running, struct err **e)
 		return r;
 	/* The older one is opened last, so that a log that is full just now is not missed; it may come twice. */
 	l->newer = box_open_file(l->name, "log", O_RDONLY | O_NONBLOCK, e);
+	/* A box that stays may not have been started yet, or have no command that could write. */
+	if (l->newer == -ENOENT && empty) {
+		err_clear(e);
+		return 0;
+	}
 	if (l->newer < 0)
 		return l->newer;
 	l->older = box_open_file(l->name, "log.1", O_RDONLY | O_NONBLOCK, NULL);
@@ -272,7 +279,7 @@ static int show(struct logs *l, bool with_tail, struct err **e)
 	bool running;
 	int r = open_logs(l, &running, e);
 
-	if (r < 0)
+	if (r < 0 || l->newer < 0)
 		return r;
 	if (with_tail)
 		seek_to_tail(l);

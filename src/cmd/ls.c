@@ -55,10 +55,21 @@ static int64_t age(const struct box_info *box)
 	return seconds;
 }
 
+static bool is_shown(const struct box_info *box)
+{
+	return box->running || box->starting;
+}
+
 static void add_status(struct table *t, const struct box_info *box)
 {
 	if (box->running)
 		table_add(t, box->json ? "running" : "starting");
+	else if (box->starting)
+		table_add(t, "starting");
+	else if (box->defined && !box->json && !box->stopped)
+		table_add(t, "created");
+	else if (box->defined && (box->stopped || box->exit_code < 0))
+		table_add(t, "stopped");
 	else if (box->exit_code >= 0)
 		table_addf(t, "exited (%d)", box->exit_code);
 	else
@@ -94,7 +105,7 @@ static void add_text(struct str *s, const struct box_info *list, size_t n, bool 
 	for (size_t i = 0; i < n; i++) {
 		_cleanup_free_ char *ago = NULL;
 
-		if (!all && !list[i].running)
+		if (!all && !is_shown(&list[i]))
 			continue;
 		ago = table_ago(age(&list[i]));
 		table_add(&t, list[i].name);
@@ -110,6 +121,28 @@ static void add_text(struct str *s, const struct box_info *list, size_t n, bool 
 	table_release(&t);
 }
 
+/* Of a box that was never started. */
+static void add_definition(json_t *j, const struct box_info *box)
+{
+	const struct {
+		const char *key;
+		const char *value;
+	} members[] = {{"kind", box->kind},
+		       {"slot", box->slot},
+		       {"workspace", box->workspace},
+		       {"mode", box->mode},
+		       {"command", box->command}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		_cleanup_str_ struct str clean = STR_INIT;
+
+		if (!members[i].value)
+			continue;
+		str_add_printable(&clean, members[i].value, strlen(members[i].value), false);
+		(void)json_object_set_new(j, members[i].key, json_string(str_text(&clean)));
+	}
+}
+
 static void add_json(struct str *s, const struct box_info *list, size_t n, bool all)
 {
 	_cleanup_json_ json_t *document = json_object();
@@ -118,13 +151,17 @@ static void add_json(struct str *s, const struct box_info *list, size_t n, bool 
 	for (size_t i = 0; i < n; i++) {
 		json_t *j = NULL;
 
-		if (!all && !list[i].running)
+		if (!all && !is_shown(&list[i]))
 			continue;
 		if (!list[i].json ||
 		    json_parse(list[i].json, strlen(list[i].json), STATE_MAX, STATE_DEPTH, &j, NULL) < 0)
 			j = json_object();
 		(void)json_object_del(j, "schema");
 		(void)json_object_set_new(j, "name", json_string(list[i].name));
+		if (!list[i].json)
+			add_definition(j, &list[i]);
+		(void)json_object_set_new(j, "stays", json_boolean(list[i].defined));
+		(void)json_object_set_new(j, "starting", json_boolean(list[i].starting));
 		(void)json_object_set_new(j, "running", json_boolean(list[i].running));
 		(void)json_object_set_new(j, "supervisor", json_integer(list[i].supervisor));
 		(void)json_object_set_new(j, "ageSeconds", json_integer(age(&list[i])));
@@ -151,7 +188,7 @@ static int run(struct invocation *inv, struct err **e)
 	else if (!inv->global.quiet)
 		add_text(&s, list, n, o->all);
 	for (size_t i = 0; i < n && inv->global.quiet && !inv->global.json; i++)
-		if (o->all || list[i].running)
+		if (o->all || is_shown(&list[i]))
 			str_addf(&s, "%s\n", list[i].name);
 	box_list_free(list, n);
 	return report_out(&s, e);
@@ -162,7 +199,7 @@ static const struct opt opts[] = {
 	 .letter = 'a',
 	 .kind = OPT_FLAG,
 	 .offset = offsetof(struct ls_options, all),
-	 .help = "show the boxes that have ended, too"},
+	 .help = "show the boxes that do not run, too"},
 	{.name = NULL},
 };
 
@@ -170,7 +207,7 @@ static const struct opt_group groups[] = {{"Listing", opts, 0}, {.title = NULL}}
 
 static const struct example examples[] = {
 	{"igloo ls -aq", "the names of all"},
-	{"igloo ls -a", "with the boxes that have ended"},
+	{"igloo ls -a", "with the boxes that have ended or wait to be started"},
 	{"igloo ls --json | jq -r '.boxes[] | select(.ageSeconds > 86400).name'", "those that run for more than a day"},
 	{.command = NULL},
 };
@@ -181,7 +218,8 @@ const struct cmd cmd_ls = {
 	.summary = "list the boxes that run",
 	.about = "A box that was made for one command is gone when that ended; one that was started with --detach "
 		 "stays, with "
-		 "its log and exit status, until `igloo rm`. What killed supervisors left is cleared away on the "
+		 "its log and exit status, until `igloo rm`; so does one that `igloo create` made. What killed "
+		 "supervisors left is cleared away on the "
 		 "way.\n\n"
 		 "With --quiet it prints names only, one a line.",
 	.examples = examples,

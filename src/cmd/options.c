@@ -375,7 +375,7 @@ int options_parse(struct invocation *inv, int argc, char **argv, int *ret_used, 
 	r = read_line(inv, &l, argc, argv, &used, e);
 	if (r == 0 && inv->cmd && !inv->global.help && !inv->global.version) {
 		r = check_clashes(inv, &l, e);
-		if (r == 0)
+		if (r == 0 && !inv->no_variables)
 			r = use_variables(inv, &l, e);
 		if (r == 0)
 			r = check_arguments(inv, e);

@@ -21,6 +21,18 @@ int options_parse(struct invocation *inv, int argc, char **argv, int *ret_used, 
 /* True if the option with this long name was on the command line or stood in by its variable. */
 bool options_given(const struct invocation *inv, const char *name);
 
+/* Whether an option of the command's own was given, but for those that a variable can stand in for. */
+bool options_any_given(const struct invocation *inv);
+
+/* Adds the options of the command that were given (by variables, too), except those `without` names (NULL-terminated),
+ * in normal form: "--name" or "--name=value", in the order of the tables, sizes and times in the largest unit that is
+ * exact, paths absolute and free of symbolic links. options_parse() reads them as the same values. Errors: a path that
+ * is not there. */
+int options_normal(const struct invocation *inv, const char *const *without, struct strv *to, struct err **e);
+/* Of options that came from options_normal() once: do the paths still lead to where they did? -ESTALE when there is a
+ * symbolic link in one by now, -ENOENT when it is gone; the error names option and path. */
+int options_paths_hold(const struct invocation *inv, struct err **e);
+
 void options_release(struct invocation *inv);
 
 /* Calls `each` for every option of `cmd`, without igloo's own; NULL is a command without any. */

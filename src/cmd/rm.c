@@ -1,5 +1,6 @@
-/* igloo rm: removes boxes that have ended, with their logs. */
+/* igloo rm: removes boxes that have ended, with their logs; and those that stay. */
 #include "box/box.h"
+#include "cmd/autounit.h"
 #include "cmd/boxset.h"
 #include "cmd/cmd.h"
 #include "cmd/report.h"
@@ -18,6 +19,11 @@ struct rm_options {
 static int remove_box(const char *name, bool was_there, struct err **e)
 {
 	int r = box_remove(name, e);
+	bool was;
+
+	/* What would start it at the next boot; another's unit of that name stays. */
+	if (r == 0 && autounit_remove(name, &was, NULL) == 0 && was)
+		autounit_reload();
 
 	if (r == -ENOENT && was_there) {
 		err_clear(e);
@@ -69,7 +75,7 @@ static const struct opt opts[] = {
 	 .letter = 'a',
 	 .kind = OPT_FLAG,
 	 .offset = offsetof(struct rm_options, all),
-	 .help = "remove every box that has ended; with --force, every box"},
+	 .help = "remove every box that has ended, but for those of igloo create; with --force, every box"},
 	{.name = NULL},
 };
 
@@ -87,7 +93,7 @@ const struct cmd cmd_rm = {
 	.summary = "remove boxes that have ended",
 	.about =
 		"Removes the box's log and state; its slot, and so the home and store that its boxes share, stays: see "
-		"`igloo slot rm`. Prints the names of what it removed.",
+		"`igloo slot rm`. A box that `igloo create` made is forgotten. Prints the names of what it removed.",
 	.examples = examples,
 	.groups = groups,
 	.options_size = sizeof(struct rm_options),

@@ -23,6 +23,9 @@ static void add_text(struct str *s, const struct client_stop *stop)
 	case CLIENT_NOT_RUNNING:
 		str_addf(s, "%s was not running\n", stop->name);
 		break;
+	case CLIENT_START_ENDED:
+		str_addf(s, "%s stopped while it started\n", stop->name);
+		break;
 	case CLIENT_STOPPED:
 		str_addf(s, "%s stopped\n", stop->name);
 		break;
@@ -94,11 +97,14 @@ const struct cmd cmd_stop = {
 	.name = "stop",
 	.args = "BOX...",
 	.summary = "stop running boxes",
-	.about = "Every process in the box gets SIGTERM, and SIGKILL when the time is over. A supervisor that does not "
-		 "answer is "
-		 "killed; the box ends with it. Several boxes are stopped side by side. A box that does not run is no "
-		 "error.\n\n"
-		 "A detached box stays in the list, with its log, until `igloo rm`.",
+	.about =
+		"Every process in the box gets SIGTERM, and SIGKILL when the time is over. A supervisor that does not "
+		"answer is "
+		"killed; the box ends with it. Several boxes are stopped side by side. A box that does not run is no "
+		"error.\n\n"
+		"A detached box stays in the list, with its log, until `igloo rm`. One that `igloo create` made can be "
+		"started "
+		"again; one that is just being started is told to leave that.",
 	.examples = examples,
 	.groups = groups,
 	.options_size = sizeof(struct stop_options),

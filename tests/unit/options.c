@@ -7,6 +7,8 @@
 #include "test.h"
 
 #include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct run_options {
 	bool first;
@@ -216,7 +218,7 @@ TEST(wrong_values)
 	REFUSED(&t_run, "run --memory 1e9 x", "--memory: '1e9' is not a size: write 512M, 8G, 8GiB, or 8 for 8 GiB",
 		"");
 	REFUSED(&t_run, "run -m -1 x", "--memory: '-1' is not a size: write 512M, 8G, 8GiB, or 8 for 8 GiB", "");
-	REFUSED(&t_run, "run -m 4K x", "--memory: '4K' is out of range: 16 MiB to 16 TiB", "");
+	REFUSED(&t_run, "run -m 4K x", "--memory: '4K' is out of range: 16 MiB to 1 TiB", "");
 	REFUSED(&t_run, "run --pids 0 x", "--pids: '0' is not a whole number from 1 to 4194304", "");
 	REFUSED(&t_run, "run --cpus 0 x", "--cpus: '0' is out of range: 0.001 to 128 processors", "");
 	REFUSED(&t_run, "run --in moon x", "--in: 'moon' is not one of sandbox, vm", "");
@@ -250,6 +252,69 @@ TEST(own_options_before_and_behind_the_verb)
 	inv.cmd = &t_run;
 	CHECK(options_parse(&inv, 3, words.v + 3, NULL, NULL) == 0);
 	CHECK(inv.global.verbose == 2 && inv.global.json && inv.argc == 1);
+}
+
+static const char *const no_names[] = {"name", NULL};
+
+/* The normal form of the last line that was parsed, joined by blanks. */
+static char *normal(void)
+{
+	_cleanup_strv_ struct strv v = STRV_INIT;
+	_cleanup_str_ struct str s = STR_INIT;
+
+	if (options_normal(&inv, no_names, &v, NULL) < 0)
+		return xstrdup("(error)");
+	for (size_t i = 0; i < v.n; i++)
+		str_addf(&s, "%s%s", i ? " " : "", v.v[i]);
+	return str_take(&s);
+}
+
+TEST(normal_form)
+{
+	_cleanup_free_ char *first = NULL;
+	_cleanup_free_ char *second = NULL;
+
+	CHECK(parse(&t_run, "run -m 1536M --cpus 0.5 --timeout 90s --pids 7 --name x --in vm -p 1:2 -p 0:3 --share-ro "
+			    "/tmp/../tmp --share-ro /tmp:/x//y -e A "
+			    "--read-only -- true") == 0);
+	first = normal();
+	CHECK_STR(first, "--in=vm --read-only --share-ro=/tmp --share-ro=/tmp:/x/y --cpus=500m --memory=1536M --pids=7 "
+			 "--timeout=90s "
+			 "--publish=1:2 --publish=0:3 --env=A");
+	{
+		_cleanup_free_ char *line = xasprintf("run %s -- true", first);
+
+		CHECK(parse(&t_run, line) == 0);
+	}
+	second = normal();
+	CHECK_STR(second, first);
+	CHECK(parse(&t_run, "run --memory 1024M --cpus 4000m --timeout 120 -- true") == 0);
+	free(first);
+	first = normal();
+	CHECK_STR(first, "--cpus=4 --memory=1G --timeout=2m");
+	CHECK(parse(&t_run, "run --share-rw /nowhere/at/all -- true") == 0);
+	free(first);
+	first = normal();
+	CHECK_STR(first, "(error)");
+	CHECK(parse(&t_rm, "rm -f -ll x") == 0);
+	free(first);
+	first = normal();
+	CHECK_STR(first, "--force --level --level");
+}
+
+TEST(paths_that_lead_elsewhere)
+{
+	char dir[] = "/tmp/options-XXXXXX";
+	_cleanup_free_ char *line = NULL;
+	_cleanup_free_ char *path = NULL;
+
+	CHECK(mkdtemp(dir));
+	path = xasprintf("%s/here", dir);
+	line = xasprintf("run --share-ro /tmp --share-ro %s -- true", path);
+	CHECK(mkdir(path, 0700) == 0 && parse(&t_run, line) == 0 && options_paths_hold(&inv, NULL) == 0);
+	CHECK(rmdir(path) == 0 && options_paths_hold(&inv, NULL) == -ENOENT);
+	CHECK(symlink("/", path) == 0 && options_paths_hold(&inv, NULL) == -ESTALE);
+	CHECK(unlink(path) == 0 && rmdir(dir) == 0);
 }
 
 TEST(variables_stand_in)
