@@ -198,8 +198,8 @@ static int ask_kind(struct asking *a, bool disk_chosen, bool *ret_machine, struc
 	entries[n] = (struct menu_entry){"vm", "vm       under a kernel of its own"};
 	r = menu_ask(&a->menu, &q, &answer, e);
 	if (r == 0)
-		r = kind_find(answer.v[0], &kind, e);
-	if (r < 0)
+		r = kind_find(answer.n > 0 ? answer.v[0] : NULL, &kind, e);
+	if (r < 0 || !kind)
 		return r;
 	strv_addf(&a->options, "--in=%s", kind->name);
 	*ret_machine = kind->machine;

@@ -79,6 +79,18 @@ static int read_options(const char *box, const struct definition *d, struct invo
 	return options_paths_hold(ret, e);
 }
 
+/* The slot that it had when it was started last, as --slot names it: its disk and home are there, whatever else of the
+ * repository runs now. NULL for a box that was not started yet. The caller frees it. */
+static char *last_slot(const char *name)
+{
+	struct box_info info = {0};
+	const char *dash = box_look(name, &info, NULL) == 0 && info.json ? strrchr(info.slot, '-') : NULL;
+	char *slot = dash && dash > info.slot ? xstrndup(info.slot, (size_t)(dash - info.slot)) : NULL;
+
+	box_info_release(&info);
+	return slot;
+}
+
 /* A box can rename and replace what is in its workspace, and so where a path leads: it is not to choose what the next
  * start takes for its workspace. */
 static int check_place(const struct definition *d, struct err **e)
@@ -131,6 +143,7 @@ int stay_start(const char *name, bool json, bool silent, struct stay_started *re
 	_cleanup_definition_ struct definition d = {.directory = NULL};
 	_cleanup_err_ struct err *problem = NULL;
 	_cleanup_close_ int lock = box_lock_start(name, &problem);
+	_cleanup_free_ char *slot = NULL;
 	struct invocation inv = {.cmd = NULL};
 	int r = 0;
 
@@ -155,7 +168,11 @@ int stay_start(const char *name, bool json, bool silent, struct stay_started *re
 		(void)err_wrap(e, "box '%s'", name);
 		(void)err_hint(e, "to make it anew: igloo rm %s, then igloo create", name);
 	} else {
-		r = start(&d, &((struct stay_options *)inv.options)->box, &lock, json, silent, e);
+		struct box_options *o = &((struct stay_options *)inv.options)->box;
+
+		slot = o->slot ? NULL : last_slot(name);
+		o->slot = o->slot ? o->slot : slot;
+		r = start(&d, o, &lock, json, silent, e);
 	}
 	options_release(&inv);
 	return r;

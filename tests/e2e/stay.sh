@@ -62,7 +62,10 @@ prints "igloo stop" "web stopped" igloo stop web
 is "and it is there" "$(status_of web)" stopped
 like "with what it wrote" "$(igloo logs web)" 'hello there*'
 prints "igloo stop again" "web was not running" igloo stop web
+slot_of() { igloo inspect web | python3 -c 'import json, sys; print(json.load(sys.stdin)["slot"])'; }
+slot=$(slot_of)
 prints "a second start" web igloo start web
+is "returns to its slot" "$(slot_of)" "$slot"
 prints "igloo rm --force" web igloo rm -f web
 prints "igloo rm: nothing is left" "" ls -A "$boxes"
 
