@@ -27,12 +27,12 @@ prints "nothing was made" "" igloo ls -aq
 
 # -- created ------------------------------------------------------------------------------------------
 
-prints "igloo create" web igloo create web --share-ro data --memory 1024M -p 0:8000 --env GREETING=hello --env FROM_OUTSIDE -- \
+prints "igloo create" web igloo create web --share-ro data --timeout 3600 -p 0:8000 --env GREETING=hello --env FROM_OUTSIDE -- \
 	bash -c 'echo "$GREETING $FROM_OUTSIDE in $PWD"; sleep 1000'
 prints "nothing runs" "" igloo ls -q
 is "igloo ls -a" "$(status_of web)" created
 is "the definition is the user's own" "$(stat -c %a "$boxes/web/definition.json")" 600
-like "igloo inspect" "$(igloo inspect web)" '*"definition":{"command":\["bash","-c",*"options":\["--share-ro='"$project"'/data","--memory=1G","--publish=0:8000","--env=GREETING=hello","--env=FROM_OUTSIDE"\]*"exitCode":null*'
+like "igloo inspect" "$(igloo inspect web)" '*"definition":{"command":\["bash","-c",*"options":\["--share-ro='"$project"'/data","--timeout=1h","--publish=0:8000","--env=GREETING=hello","--env=FROM_OUTSIDE"\]*"exitCode":null*'
 like "igloo ls --json" "$(igloo ls -a --json)" '*"name":"web"*"running":false*"stays":true*'
 prints "igloo logs: nothing yet" "" igloo logs web
 says "exec: not running, and what to do" 125 "*'web' is not running*igloo start web*" igloo exec web -- true
