@@ -206,7 +206,7 @@ int boxnet_begin(struct boxnet *n, struct err **e)
 {
 	take_store(n);
 	n->waiting = n->sockets.dns_udp >= 0;
-	n->has_gateway = !is_empty(&n->spec->allow);
+	n->has_gateway = n->sockets.anchor >= 0;
 	n->every = n->sockets.every >= 0;
 	n->anchor = take_fd(&n->sockets.anchor);
 	return grants_addresses(&n->spec->allow) ? start_engine(n, e) : 0;

@@ -2,6 +2,7 @@
 #include "box/output.h"
 #include "box/state.h"
 #include "box/supervise_impl.h"
+#include "net/policy.h"
 #include "wire/msg.h"
 
 #include <errno.h>
@@ -72,6 +73,26 @@ static int change_network(struct sup *s, char op, const char *entry, struct err 
 	return err_hint(e, "start it again without --offline");
 }
 
+/* A machine has its own routes. It may be told twice. */
+static void tell_routes(struct sup *s)
+{
+	_cleanup_policy_ struct policy *policy = policy_new();
+	_cleanup_free_ struct policy_net *nets = NULL;
+	size_t n = policy_add_all(policy, &s->box->spec->allow, NULL) < 0 ? 0 : policy_nets(policy, NULL, 0);
+
+	nets = xcalloc(n + 1, sizeof(*nets));
+	(void)policy_nets(policy, nets, n);
+	for (size_t i = 0; i < n; i++) {
+		uint8_t payload[MSG_ROUTE_BYTES];
+
+		if (nets[i].net.family != AF_INET)
+			continue;
+		memcpy(payload, nets[i].net.bytes, 4);
+		payload[4] = (uint8_t)nets[i].bits;
+		(void)link_send(s->guest, 0, FRAME_ROUTE, 0, payload, sizeof(payload), NULL, 0);
+	}
+}
+
 static int client_grant(struct sup *s, struct client *c, const struct frame *f)
 {
 	_cleanup_free_ char *entry = xstrndup((const char *)f->payload + 1, f->len - 1);
@@ -81,6 +102,8 @@ static int client_grant(struct sup *s, struct client *c, const struct frame *f)
 
 	if (r == 0)
 		r = change_network(s, op, entry, &e);
+	if (r == 0 && s->box->kind->machine)
+		tell_routes(s);
 	return client_reply(c, FRAME_GRANT, r, e);
 }
 

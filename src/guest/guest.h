@@ -68,8 +68,8 @@ void guest_run(const char *fd) ATTR_NORETURN;
 /* Every signal blocked and every disposition the default. */
 void guest_set_signals(void);
 /* The socket, whose number is the text `arg`, becomes GUEST_LINK_FD, 0 to 2 /dev/null (a command's output must not be
- * kept open by the guest), all else is closed. */
-void guest_set_descriptors(const char *arg);
+ * kept open by the guest), all else from `first` on is closed. */
+void guest_set_descriptors(const char *arg, int first);
 /* Cannot start. */
 void guest_die(const char *what) ATTR_NORETURN;
 

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /* Of `igloo-guest FD --vm …` (guest/vm.h): what the QEMU that it starts has as the port of that name. */
-enum { VMHOST_PORT_FD = 3 };
+enum { VMHOST_PORT_FD = 3, VMHOST_TAP_FD = 4 };
 #define VM_PORT_NAME "igloo"
 
 /* A static ELF executable for the machine that igloo was built for. */
@@ -13,6 +13,6 @@ extern const unsigned char guest_image[];
 extern const size_t guest_image_size;
 
 /* What a machine's configuration (vmconf.h) has room for. */
-enum { VMCONF_BYTES_MAX = 16384, VMCONF_BINDS_MAX = 128 };
+enum { VMCONF_BYTES_MAX = 256 * 1024, VMCONF_BINDS_MAX = 128 };
 
 #endif

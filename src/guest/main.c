@@ -281,7 +281,7 @@ void guest_set_signals(void)
 		set_default(i);
 }
 
-void guest_set_descriptors(const char *arg)
+void guest_set_descriptors(const char *arg, int first)
 {
 	int fd = 0, null;
 
@@ -290,7 +290,7 @@ void guest_set_descriptors(const char *arg)
 	fd = *arg ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, GUEST_LINK_FD);
 	if (fd < 0 || (fd != GUEST_LINK_FD && dup3(fd, GUEST_LINK_FD, O_CLOEXEC) < 0))
 		guest_die("not a descriptor");
-	fd_close_from(GUEST_LINK_FD + 1);
+	fd_close_from(first);
 	null = open("/dev/null", O_RDWR);
 	if (null < 0)
 		guest_die("cannot open /dev/null");
@@ -318,7 +318,7 @@ void guest_run(const char *fd)
 
 	guest_set_signals();
 	(void)sigaction(SIGCHLD, &act, NULL); /* ppoll() lets it in */
-	guest_set_descriptors(fd);
+	guest_set_descriptors(fd, GUEST_LINK_FD + 1);
 	if (chdir("/") < 0)
 		guest_die("cannot enter /");
 	link_init(&guest.link, GUEST_LINK_FD, OUT_MAX);

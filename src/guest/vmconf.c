@@ -94,7 +94,7 @@ static int parse_address(const char *text, struct in_addr *ret)
 	return inet_pton(AF_INET, text, ret) == 1 ? 0 : -EINVAL;
 }
 
-static int parse_prefix(char *text, struct vmconf *c)
+static int parse_prefix(char *text, struct in_addr *ret, unsigned *ret_bits)
 {
 	char *slash = strchr(text, '/');
 	int64_t bits = 0;
@@ -102,8 +102,15 @@ static int parse_prefix(char *text, struct vmconf *c)
 	if (!slash || parse_number(slash + 1, 32, &bits) < 0)
 		return -EINVAL;
 	*slash = '\0';
-	c->bits = (unsigned)bits;
-	return parse_address(text, &c->address);
+	*ret_bits = (unsigned)bits;
+	return parse_address(text, ret);
+}
+
+static int parse_route(char *text, struct vmconf *c)
+{
+	struct vmconf_route *route = &c->routes[c->n_routes];
+
+	return c->n_routes++ < VMCONF_ROUTES_MAX ? parse_prefix(text, &route->to, &route->bits) : -EINVAL;
 }
 
 static int parse_line(char *line, struct vmconf *c)
@@ -121,9 +128,11 @@ static int parse_line(char *line, struct vmconf *c)
 	if (strcmp(line, "bind") == 0)
 		return parse_bind(value, c);
 	if (strcmp(line, "address") == 0)
-		return parse_prefix(value, c);
+		return parse_prefix(value, &c->address, &c->bits);
 	if (strcmp(line, "gateway") == 0)
 		return parse_address(value, &c->gateway);
+	if (strcmp(line, "route") == 0)
+		return parse_route(value, c);
 	if (strcmp(line, "clock") == 0)
 		return parse_number(value, INT64_MAX / 16, &c->clock);
 	if (strcmp(line, "device") == 0 && c->n_devices < VMCONF_DEVICES_MAX && *value != '/' && !strstr(value, ".."))
@@ -141,8 +150,9 @@ static int parse_line(char *line, struct vmconf *c)
 
 int vmconf_parse(char *text, struct vmconf *ret, const char **ret_line)
 {
-	struct vmconf c = {.port = VM_PORT_NAME};
+	static struct vmconf c;
 
+	c = (struct vmconf){.port = VM_PORT_NAME};
 	while (*text) {
 		char *line = text;
 		char *end = strchrnul(text, '\n');

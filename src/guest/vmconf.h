@@ -5,6 +5,7 @@
  *     hostname=NAME
  *     address=ADDRESS/BITS                 of eth0, IPv4
  *     gateway=ADDRESS
+ *     route=ADDRESS/BITS                   through the gateway (at most VMCONF_ROUTES_MAX); without one: everything is
  *     dns=ADDRESS                          becomes /etc/resolv.conf, if there is that file
  *     device=NAME                          /dev/NAME is to be there, and everybody may open it (at most
  *                                          VMCONF_DEVICES_MAX)
@@ -25,13 +26,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { VMCONF_MOUNTS_MAX = 32, VMCONF_DEVICES_MAX = 16 };
+enum { VMCONF_MOUNTS_MAX = 32, VMCONF_ROUTES_MAX = 4160, VMCONF_DEVICES_MAX = 16 };
 
 struct vmconf_mount {
 	const char *type;
 	const char *source;
 	const char *target; /* NULL: the root */
 	const char *options;
+};
+
+struct vmconf_route {
+	struct in_addr to;
+	unsigned bits;
 };
 
 /* Strings point into the text that was parsed. */
@@ -49,7 +55,9 @@ struct vmconf {
 	struct in_addr address; /* 0: none */
 	unsigned bits;
 	struct in_addr gateway; /* 0: none */
-	int64_t clock;          /* 0: none */
+	struct vmconf_route routes[VMCONF_ROUTES_MAX];
+	size_t n_routes;
+	int64_t clock; /* 0: none */
 };
 
 /* Cuts the NUL-terminated text to pieces. 0, or -EINVAL and the line that is wrong. */

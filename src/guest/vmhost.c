@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 enum { LAST_MS = 5000, WORDS_MS = 1000, EXIT_BROKEN = 1 };
+/* Descriptors of QEMU's: port, tap. */
+enum { INHERITED = 2 };
 
 struct vmhost {
 	struct bridge *bridge;
@@ -30,7 +32,27 @@ struct vmhost {
 	size_t n;
 };
 
-static void ATTR_NORETURN run_qemu(char **argv, int port, int output)
+/* QEMU's descriptors: from VMHOST_PORT_FD on, in order; -1 is none. All others are closed when it is executed. */
+static bool set_inherited(const int fds[INHERITED])
+{
+	enum { HIGH = 16 };
+	int high[INHERITED];
+
+	for (int i = 0; i < INHERITED; i++) {
+		high[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, HIGH);
+		if (fds[i] >= 0 && high[i] < 0)
+			return false;
+	}
+	/* Else a number that QEMU does not get could be one of this process's. */
+	for (int fd = VMHOST_PORT_FD; fd < HIGH; fd++)
+		(void)close(fd);
+	for (int i = 0; i < INHERITED; i++)
+		if (high[i] >= 0 && dup2(high[i], VMHOST_PORT_FD + i) < 0)
+			return false;
+	return true;
+}
+
+static void ATTR_NORETURN run_qemu(char **argv, const int fds[INHERITED], int output)
 {
 	static const char failed[] = "cannot execute ";
 	const char *why;
@@ -38,10 +60,8 @@ static void ATTR_NORETURN run_qemu(char **argv, int port, int output)
 
 	/* A ^C or ^Z is not for the machine, however its commands take it. */
 	(void)setsid();
-	if (dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0 ||
-	    (port != VMHOST_PORT_FD ? dup2(port, VMHOST_PORT_FD) : fcntl(port, F_SETFD, 0)) < 0)
+	if (dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0 || !set_inherited(fds))
 		_exit(126);
-	fd_close_from(VMHOST_PORT_FD + 1);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)execv(argv[0], argv);
@@ -53,7 +73,7 @@ static void ATTR_NORETURN run_qemu(char **argv, int port, int output)
 	_exit(127);
 }
 
-static int start(struct vmhost *h, char **argv)
+static int start(struct vmhost *h, char **argv, int tap)
 {
 	int port[2];
 	int output[2];
@@ -66,10 +86,14 @@ static int start(struct vmhost *h, char **argv)
 	    pipe2(output, O_CLOEXEC) < 0)
 		return -errno;
 	h->qemu = fork();
-	if (h->qemu == 0)
-		run_qemu(argv, port[1], output[1]);
+	if (h->qemu == 0) {
+		const int fds[INHERITED] = {port[1], tap};
+
+		run_qemu(argv, fds, output[1]);
+	}
 	if (h->qemu < 0)
 		return -errno;
+	(void)close_fd(tap);
 	(void)close(port[1]);
 	(void)close(output[1]);
 	h->output = output[0];
@@ -206,16 +230,22 @@ void vmhost_run(const char *fd, char **argv)
 {
 	struct vmhost *h = xcalloc(1, sizeof(*h));
 	int64_t hello_by = 0;
+	int tap = -1;
 	int r;
 
 	guest_set_signals();
-	guest_set_descriptors(fd);
-	raise_files();
 	if (strcmp(argv[0], "--hello-ms") == 0 && argv[1] && argv[2]) {
 		hello_by = guest_now_ms() + read_number(argv[1]);
 		argv += 2;
 	}
-	r = start(h, argv);
+	if (strcmp(argv[0], "--tap") == 0 && argv[1]) {
+		tap = VMHOST_TAP_FD;
+		(void)fcntl(tap, F_SETFD, FD_CLOEXEC);
+		argv++;
+	}
+	guest_set_descriptors(fd, tap < 0 ? VMHOST_TAP_FD : VMHOST_TAP_FD + 1);
+	raise_files();
+	r = start(h, argv, tap);
 	if (r < 0)
 		guest_die("cannot start QEMU");
 	while (r == 0 && !h->ended) {

@@ -206,6 +206,15 @@ static void on_time(void *user, uint64_t ns)
 		set_clock((int64_t)ns, true);
 }
 
+static void on_route(void *user, const uint8_t *payload)
+{
+	struct in_addr to;
+
+	memcpy(&to, payload, sizeof(to));
+	if (payload[4] <= 32 && conf.gateway.s_addr != 0)
+		vmroot_add_route(&conf, to, payload[4]);
+}
+
 static void reap(int children)
 {
 	struct signalfd_siginfo info;
@@ -227,7 +236,7 @@ static int step(struct bridge *b, int children, int timeout_ms)
 
 static void serve(int sock, int children)
 {
-	const struct bridge_ops ops = {.on_main_end = on_main_end, .on_time = on_time};
+	const struct bridge_ops ops = {.on_main_end = on_main_end, .on_time = on_time, .on_route = on_route};
 	struct bridge *b = bridge_new(BRIDGE_GUEST, sock, port, &ops);
 	int64_t end;
 	int r = 0;

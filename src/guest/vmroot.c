@@ -285,9 +285,24 @@ static int set_up(struct netlink *n, const struct vmconf *c)
 		r = netlink_add_address(n, route.link, c->address, c->bits, NULL);
 	if (r == 0)
 		r = netlink_up(n, route.link, NULL);
-	if (r == 0 && c->gateway.s_addr != 0)
+	for (size_t i = 0; i < c->n_routes && r == 0; i++) {
+		route.to = c->routes[i].to;
+		route.bits = c->routes[i].bits;
+		r = netlink_add_route(n, &route, NULL);
+	}
+	if (r == 0 && c->n_routes == 0 && c->gateway.s_addr != 0)
 		r = netlink_add_route(n, &route, NULL);
 	return r;
+}
+
+void vmroot_add_route(const struct vmconf *c, struct in_addr to, unsigned bits)
+{
+	struct netlink_route route = {.type = NETLINK_VIA, .to = to, .bits = bits, .via = c->gateway};
+	struct netlink n = NETLINK_INIT;
+
+	if (netlink_open(&n, NULL) == 0 && netlink_index(&n, "eth0", &route.link, NULL) == 0)
+		(void)netlink_add_route(&n, &route, NULL);
+	netlink_close(&n);
 }
 
 int vmroot_network(const struct vmconf *c, const char **ret_what)

@@ -20,6 +20,8 @@ int vmroot_devices(const struct vmconf *c, int timeout_ms, const char **ret_what
 /* The root becomes the only one there is. */
 int vmroot_enter(const char **ret_what);
 int vmroot_network(const struct vmconf *c, const char **ret_what);
+/* One more, through the gateway. */
+void vmroot_add_route(const struct vmconf *c, struct in_addr to, unsigned bits);
 /* Everything written is on the host; the file systems of disks cannot be written any more. */
 void vmroot_settle(const struct vmconf *c);
 

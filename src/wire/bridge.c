@@ -222,16 +222,18 @@ static uint64_t get64(const uint8_t *p)
 
 static int on_host_word(struct bridge *b, const struct frame *f, bool remote)
 {
-	if (f->type != FRAME_SHUTDOWN && f->type != FRAME_PING && f->type != FRAME_TIME)
+	if (f->type != FRAME_SHUTDOWN && f->type != FRAME_PING && f->type != FRAME_TIME && f->type != FRAME_ROUTE)
 		return -EPROTO;
 	b->pings += f->type == FRAME_PING;
 	if (!remote)
 		return bridge_send(b, 0, (enum frame_type)f->type, 0, f->payload, f->len);
-	if (f->type != FRAME_TIME)
-		return bridge_send_local(b, 0, f->type, f->payload, f->len, -1);
-	if (b->ops.on_time)
+	if (f->type == FRAME_TIME && b->ops.on_time)
 		b->ops.on_time(b->ops.user, get64(f->payload));
-	return 0;
+	if (f->type == FRAME_ROUTE && b->ops.on_route)
+		b->ops.on_route(b->ops.user, f->payload);
+	return f->type == FRAME_TIME || f->type == FRAME_ROUTE
+		       ? 0
+		       : bridge_send_local(b, 0, f->type, f->payload, f->len, -1);
 }
 
 static int on_local_frame(struct bridge *b, const struct frame *f)

@@ -49,6 +49,8 @@ struct bridge_ops {
 	void (*on_main_end)(void *user);
 	/* TIME: ns since 1970. */
 	void (*on_time)(void *user, uint64_t ns);
+	/* ROUTE: its payload. */
+	void (*on_route)(void *user, const uint8_t *payload);
 	void *user;
 };
 

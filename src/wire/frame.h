@@ -64,6 +64,8 @@
  *                                                     the credit more than FRAME_WINDOW
  *   CLOSE     sink   command  -                       once: nobody reads any more
  *   TIME      host   0        u64 ns since 1970       at any time: the machine's clock is to be that
+ *   ROUTE     host   0        IPv4 address, u8 bits   at any time, to a kind that has a machine: its network has a
+ *                                                     route there through the gateway, from now on
  *
  * and EXIT is the last frame of the guest's side about a command or a connection that was dialled (there with code 0),
  * after EOF of its channels 1 and 2. What the host's side sent before it saw that has no effect. An ERR about stream 0
@@ -105,6 +107,7 @@ enum frame_type {
 	FRAME_DIALED = 19,
 	FRAME_PORTS = 20,
 	FRAME_CLOSE = 21,
+	FRAME_ROUTE = 28,
 };
 
 enum frame_flag {

@@ -50,6 +50,7 @@ enum {
 	MSG_ERR_BYTES = 8,
 	MSG_NUMBER_BYTES = 4,
 	MSG_PING_BYTES = 8,
+	MSG_ROUTE_BYTES = 5,
 };
 
 void msg_put_hello(uint8_t out[MSG_HELLO_BYTES], const struct msg_hello *m);

@@ -172,7 +172,9 @@ fi
 inside() { nsenter -t "$qemu" ${nsenter_options[@]+"${nsenter_options[@]}"} "$@"; }
 nsenter_options=(-n)
 [[ $EUID == 0 ]] || nsenter_options=(-U --preserve-credentials -n)
-is "its network is the gateway of the box" "$(inside cat /proc/net/dev | awk -F: 'NR > 2 {print $1}' | xargs)" "lo eth0"
+links=lo
+[[ -r /dev/net/tun && -w /dev/net/tun ]] || links="lo eth0"
+is "its network is empty beside a tap, else the gateway of the box" "$(inside cat /proc/net/dev | awk -F: 'NR > 2 {print $1}' | xargs)" "$links"
 # shown FOLDER [EXCEPT]: names in a folder as QEMU has it.
 shown() { find "/proc/$qemu/root$1" -mindepth 1 -maxdepth 1 -printf '%f\n' 2>&1 | grep -vxE "${2:--}" | sort | xargs; }
 if [[ $EUID == 0 ]]; then

@@ -377,6 +377,7 @@ int main(int argc, char **argv)
 			(void)fflush(stdout);
 		}
 		machine_end(&kept);
+		gate_drop();
 	}
 	printf("1..%d\n", number);
 	{

@@ -100,16 +100,65 @@ static int64_t run_there_kept(struct machine *m, const char *what, const char *a
 	return result.how == SUPERVISE_EXITED ? result.value : -1;
 }
 
+/* A box with a gateway and what is granted now. A machine's stays for the next test that is granted the same. */
+struct gate {
+	struct machine m; /* its fixture is a sandbox's, too */
+	struct engine_sockets sockets;
+	const char *const *granted;
+	bool listens; /* spare[0], at port 80 */
+};
+static struct gate gate;
+
+static void gate_drop(void)
+{
+	if (!gate.granted)
+		return;
+	gate.granted = NULL;
+	if (kind->machine)
+		machine_end(&gate.m);
+	else
+		end(&gate.m.f);
+	close_sockets(&gate.sockets);
+}
+
+static void gate_open(void)
+{
+	if (gate.granted == granted)
+		return;
+	gate_drop();
+	begin_gate(&gate.m.f, &gate.sockets);
+	gate.granted = granted;
+	gate.listens = false;
+	if (kind->machine)
+		machine_begin(&gate.m);
+}
+
+static void gate_close(void)
+{
+	if (!kind->machine)
+		gate_drop();
+}
+
+static int64_t gate_run(const char *what, const char *arg)
+{
+	return kind->machine ? run_there_kept(&gate.m, what, arg) : run_there(&gate.m.f, what, arg, out);
+}
+
+/* What a box sent is there before its command has ended; what a machine sent, soon. */
+static bool arrived(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, kind->machine ? MACHINE_MS : 0) == 1;
+}
+
 static int64_t run_gated(const char *what, const char *arg)
 {
-	struct engine_sockets sockets;
-	struct fixture f;
 	int64_t value;
 
-	begin_gate(&f, &sockets);
-	value = run_there(&f, what, arg, out);
-	end(&f);
-	close_sockets(&sockets);
+	gate_open();
+	value = gate_run(what, arg);
+	gate_close();
 	return value;
 }
 
@@ -178,8 +227,7 @@ TEST(gateway_reaches_nothing_else)
 static bool arrives_as(const char *to)
 {
 	_cleanup_free_ char *target = xasprintf("%s 80", to);
-	struct engine_sockets sockets;
-	struct fixture f;
+	const struct engine_sockets *sockets = &gate.sockets;
 	struct sockaddr_in own = {0};
 	socklen_t len = sizeof(own);
 	char text[INET_ADDRSTRLEN];
@@ -187,19 +235,22 @@ static bool arrives_as(const char *to)
 	int fd;
 	bool same;
 
-	begin_gate(&f, &sockets);
-	CHECK(sockets.n_spare >= 8 && sockets.n_spare <= ENGINE_SPARE_SOCKETS);
-	CHECK(fcntl(sockets.spare[0], F_GETFD) & FD_CLOEXEC && fcntl(sockets.spare[0], F_GETFL) & O_NONBLOCK);
-	CHECK(listens_unprivileged(sockets.spare[0], 80));
-	CHECK(listens_unprivileged(sockets.spare[sockets.n_spare - 1], 1));
-	CHECK(run_there(&f, "say", target, out) == 0);
-	fd = accept4(sockets.spare[0], NULL, NULL, SOCK_CLOEXEC);
+	gate_open();
+	CHECK(sockets->n_spare >= 8 && sockets->n_spare <= ENGINE_SPARE_SOCKETS);
+	CHECK(fcntl(sockets->spare[0], F_GETFD) & FD_CLOEXEC && fcntl(sockets->spare[0], F_GETFL) & O_NONBLOCK);
+	if (!gate.listens) {
+		CHECK(listens_unprivileged(sockets->spare[0], 80));
+		CHECK(listens_unprivileged(sockets->spare[sockets->n_spare - 1], 1));
+	}
+	gate.listens = true;
+	CHECK(gate_run("say", target) == 0);
+	CHECK(arrived(sockets->spare[0]));
+	fd = accept4(sockets->spare[0], NULL, NULL, SOCK_CLOEXEC);
 	CHECK(fd >= 0 && getsockname(fd, (struct sockaddr *)&own, &len) == 0);
-	CHECK(recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) == 5 && memcmp(bytes, "hello", 5) == 0);
+	CHECK(arrived(fd) && recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) == 5 && memcmp(bytes, "hello", 5) == 0);
 	same = strcmp(inet_ntop(AF_INET, &own.sin_addr, text, sizeof(text)), to) == 0 && own.sin_port == htons(80);
 	(void)close(fd);
-	end(&f);
-	close_sockets(&sockets);
+	gate_close();
 	return same;
 }
 
@@ -333,23 +384,21 @@ TEST(gateway_for_every_port_has_no_other)
 
 TEST(gateway_gets_dns)
 {
-	struct engine_sockets sockets;
-	struct fixture f;
 	char bytes[16];
 	int fd;
 
-	begin_gate(&f, &sockets);
-	CHECK(run_there(&f, "ask", "192.0.0.1 53", out) == 0);
-	CHECK(recv(sockets.dns_udp, bytes, sizeof(bytes), 0) == 8 && memcmp(bytes, "question", 8) == 0);
-	end(&f);
-	close_sockets(&sockets);
-	begin_gate(&f, &sockets);
-	CHECK(run_there(&f, "say", "192.0.0.1 53", out) == 0);
-	fd = accept4(sockets.dns_tcp, NULL, NULL, SOCK_CLOEXEC);
-	CHECK(fd >= 0 && recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) == 5);
+	gate_open();
+	CHECK(gate_run("ask", "192.0.0.1 53") == 0);
+	CHECK(arrived(gate.sockets.dns_udp));
+	CHECK(recv(gate.sockets.dns_udp, bytes, sizeof(bytes), 0) == 8 && memcmp(bytes, "question", 8) == 0);
+	gate_close();
+	gate_open();
+	CHECK(gate_run("say", "192.0.0.1 53") == 0);
+	CHECK(arrived(gate.sockets.dns_tcp));
+	fd = accept4(gate.sockets.dns_tcp, NULL, NULL, SOCK_CLOEXEC);
+	CHECK(fd >= 0 && arrived(fd) && recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) == 5);
 	(void)close(fd);
-	end(&f);
-	close_sockets(&sockets);
+	gate_close();
 }
 
 TEST(gateway_ends_with_its_sockets)
@@ -363,36 +412,71 @@ TEST(gateway_ends_with_its_sockets)
 	end(&f);
 }
 
-/* What reaches the gateway through the machine's own network. */
+/* QEMU's own network, where there is no tap: what reaches the gateway through it. */
 TEST(machine_has_the_gateway_behind_its_network)
 {
-	static struct machine m;
-	struct engine_sockets sockets;
+	static const char *const also_a_name[] = {"example.org", NULL};
+
+	granted = also_a_name;
+	(void)setenv("IGLOO_VM_NET", "user", 1);
+	CHECK(arrives_as("198.18.1.1"));
+	CHECK(gate_run("ask", "192.0.0.1 53") == 0);
+	CHECK(arrived(gate.sockets.dns_udp));
+	CHECK(gate_run("cat", "/etc/resolv.conf") == 0);
+	CHECK_STR(out, "nameserver 192.0.0.1\noptions timeout:5 attempts:2\n");
+	CHECK(gate_run("dial", "1.1.1.1 443") != 0);
+	gate_drop();
+	(void)unsetenv("IGLOO_VM_NET");
+	granted = a_name;
+}
+
+static void tell_route(struct machine *m, const char *to, uint8_t bits)
+{
+	uint8_t payload[MSG_ROUTE_BYTES];
+
+	CHECK(inet_pton(AF_INET, to, payload) == 1);
+	payload[4] = bits;
+	CHECK(link_send(&m->link, 0, FRAME_ROUTE, 0, payload, sizeof(payload), NULL, 0) == 0);
+}
+
+/* A machine with a tap has a gateway from the start. It is widened here, and the machine is told. */
+TEST(tap_gateway_is_widened)
+{
+	static const char *const entries[] = {NULL};
 	struct sockaddr_in own = {0};
 	socklen_t len = sizeof(own);
-	struct pollfd p;
-	char bytes[16];
+	_cleanup_close_ int every = -1;
 	_cleanup_close_ int fd = -1;
+	struct err *e = NULL;
+	struct box_spec *spec = &gate.m.f.spec;
 
-	begin_gate(&m.f, &sockets);
-	machine_begin(&m);
-	CHECK(listens_unprivileged(sockets.spare[0], 80));
-	CHECK(run_there_kept(&m, "say", "198.18.1.1 80") == 0);
-	p = (struct pollfd){.fd = sockets.spare[0], .events = POLLIN};
-	CHECK(poll(&p, 1, MACHINE_MS) == 1);
-	fd = accept4(sockets.spare[0], NULL, NULL, SOCK_CLOEXEC);
-	CHECK(fd >= 0 && getsockname(fd, (struct sockaddr *)&own, &len) == 0);
-	CHECK(own.sin_addr.s_addr == inet_addr("198.18.1.1") && own.sin_port == htons(80));
-	CHECK(recv(fd, bytes, sizeof(bytes), MSG_WAITALL) == 5 && memcmp(bytes, "hello", 5) == 0);
-	CHECK(run_there_kept(&m, "ask", "192.0.0.1 53") == 0);
-	p.fd = sockets.dns_udp;
-	CHECK(poll(&p, 1, MACHINE_MS) == 1);
-	CHECK(recv(sockets.dns_udp, bytes, sizeof(bytes), 0) == 8 && memcmp(bytes, "question", 8) == 0);
-	CHECK(run_there_kept(&m, "cat", "/etc/resolv.conf") == 0);
-	CHECK_STR(out, "nameserver 192.0.0.1\noptions timeout:5 attempts:2\n");
-	CHECK(run_there_kept(&m, "dial", "1.1.1.1 443") != 0);
-	machine_end(&m);
-	close_sockets(&sockets);
+	granted = entries;
+	CHECK(run_gated("links", "") == 0);
+	CHECK(strncmp(out, "lo 127.0.0.1\neth0 192.0.0.2\n", 28) == 0);
+	CHECK(gate.sockets.anchor >= 0);
+	CHECK(run_gated("dial", "10.7.1.1 80") == ENETUNREACH);
+	strv_add(&spec->allow, "10.7.0.0/16:80");
+	if (has_every_port())
+		strv_add(&spec->allow, "example.org:*");
+	CHECK(kind->widen_gateway(gate.m.f.box->running.pid, spec, gate.sockets.anchor, &every, &e) == 0);
+	tell_route(&gate.m, "10.7.0.0", 16);
+	if (every >= 0) {
+		CHECK(listen(every, 16) == 0);
+		CHECK(run_gated("say", "10.7.1.1 4711") == 0);
+		CHECK(arrived(every));
+		fd = accept4(every, NULL, NULL, SOCK_CLOEXEC);
+		CHECK(fd >= 0 && getsockname(fd, (struct sockaddr *)&own, &len) == 0);
+		CHECK(own.sin_addr.s_addr == inet_addr("10.7.1.1") && own.sin_port == htons(4711));
+	} else {
+		CHECK(arrives_as("10.7.1.1"));
+	}
+	/* Without its sockets it answers nothing. */
+	close_sockets(&gate.sockets);
+	gate.sockets = ENGINE_SOCKETS_INIT;
+	every = close_fd(every);
+	CHECK(run_gated("dial", "198.18.1.1 80") == ECONNREFUSED);
+	gate_drop();
+	granted = a_name;
 }
 
 static unsigned open_files(void)

@@ -13,6 +13,7 @@
  * box's address local too, G has a longer route to that in the same table. */
 #include "kind/common/gateway_impl.h"
 #include "sys/fd.h"
+#include "sys/tap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,17 +26,13 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The synthetic addresses (RFC 2544's, which no machine has: net/synth.h). */
-#define SYNTHETIC "198.18.0.0"
-#define LINK_OUTSIDE "gw0"
-#define LINK_INSIDE "eth0"
-#define IPV6_OFF "ipv6/conf/" LINK_INSIDE "/disable_ipv6"
-enum { SYNTHETIC_BITS = 15, LINK_BITS = 30, WAITS_MAX = 5000 };
+#define IPV6_OFF "ipv6/conf/" GATEWAY_LINK_INSIDE "/disable_ipv6"
+enum { WAITS_MAX = 5000 };
 enum { MORE_PORTS = 9 }; /* beside those of the policy that a box starts with; one is for SSH */
 
 /* --- the supervisor's part -------------------------------------------------------------------------------- */
 
-int gateway_prepare(struct gateway *g, const struct box_spec *spec, struct err **e)
+int gateway_prepare(struct gateway *g, const struct box_spec *spec, bool tap, struct err **e)
 {
 	_cleanup_policy_ struct policy *policy = policy_new();
 	uint16_t ports[POLICY_PORTS_MAX];
@@ -43,7 +40,9 @@ int gateway_prepare(struct gateway *g, const struct box_spec *spec, struct err *
 
 	if (r < 0)
 		return r;
-	g->stub = policy_is_empty(policy);
+	if (tap && (g->device = tap_device(e)) < 0)
+		return g->device;
+	g->stub = !tap && policy_is_empty(policy);
 	g->store = spec->host_store;
 	g->n_spare = policy_ports(policy, ports) + MORE_PORTS;
 	if (g->n_spare > ENGINE_SPARE_SOCKETS)
@@ -53,7 +52,7 @@ int gateway_prepare(struct gateway *g, const struct box_spec *spec, struct err *
 	g->nets = xcalloc(g->n_nets + 1, sizeof(*g->nets));
 	(void)policy_nets(policy, g->nets, g->n_nets);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, g->give) < 0 ||
-	    pipe2(g->ready, O_CLOEXEC) < 0)
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, g->ready) < 0)
 		return err_errno(e, errno, "cannot make the gateway's connection");
 	return 0;
 }
@@ -65,6 +64,7 @@ void gateway_forked(struct gateway *g)
 	g->give[1] = close_fd(g->give[1]);
 	g->ready[0] = close_fd(g->ready[0]);
 	g->ready[1] = close_fd(g->ready[1]);
+	g->device = close_fd(g->device);
 }
 
 void gateway_release(struct gateway *g)
@@ -78,8 +78,8 @@ void gateway_release(struct gateway *g)
 
 /* --- the gateway namespace -------------------------------------------------------------------------------- */
 
-/* Of the caller's network namespace; /proc is the host's, and its /proc/sys/net follows whoever looks. */
-static int write_sysctl(const char *name, const char *value, struct err **e)
+/* /proc is the host's, and its /proc/sys/net follows whoever looks. */
+int gateway_write_sysctl(const char *name, const char *value, struct err **e)
 {
 	_cleanup_free_ char *path = xasprintf("/proc/sys/net/%s", name);
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -96,7 +96,7 @@ static int write_sysctl(const char *name, const char *value, struct err **e)
  * takes time: 18 to 35 % of the processor's for each byte. Reno is in every kernel and may be chosen by everyone. */
 static void plain_tcp(void)
 {
-	(void)write_sysctl("ipv4/tcp_congestion_control", "reno", NULL);
+	(void)gateway_write_sysctl("ipv4/tcp_congestion_control", "reno", NULL);
 }
 
 /* The routes of one end; local ones, or through the gateway at `via`. IPv6 does not lead into a box. */
@@ -104,8 +104,8 @@ static int add_routes(const struct gateway *g, struct netlink *n, int link, cons
 {
 	struct netlink_route route = {
 		.type = via ? NETLINK_VIA : NETLINK_LOCAL,
-		.to = gateway_ipv4(SYNTHETIC),
-		.bits = SYNTHETIC_BITS,
+		.to = gateway_ipv4(GATEWAY_SYNTHETIC),
+		.bits = GATEWAY_SYNTHETIC_BITS,
 		.link = link,
 		.via = via ? *via : (struct in_addr){0},
 	};
@@ -131,7 +131,8 @@ static int make_inside(const struct gateway *g, struct netlink *n, int fds[GATEW
 	if (r == 0)
 		r = add_routes(g, n, NETLINK_LO, NULL, e);
 	if (r == 0)
-		r = write_sysctl("ipv4/ip_unprivileged_port_start", "0", e); /* whoever serves them has no capability */
+		r = gateway_write_sysctl("ipv4/ip_unprivileged_port_start", "0",
+					 e); /* whoever serves them has no capability */
 	plain_tcp();
 	return r < 0 ? r : gateway_sockets_make(g, fds, e);
 }
@@ -144,15 +145,15 @@ static int configure_end(struct netlink *n, const char *name, const char *addres
 	if (r == 0)
 		r = netlink_no_ipv6(n, *ret_link, e);
 	if (r == 0)
-		r = netlink_add_address(n, *ret_link, gateway_ipv4(address), LINK_BITS, e);
+		r = netlink_add_address(n, *ret_link, gateway_ipv4(address), GATEWAY_LINK_BITS, e);
 	return r < 0 ? r : netlink_up(n, *ret_link, e);
 }
 
-static int configure_gateway(struct netlink *n, int *ret_link, struct err **e)
+int gateway_configure(struct netlink *n, int *ret_link, struct err **e)
 {
 	struct netlink_route to_box = {
 		.type = NETLINK_LINK, .to = gateway_ipv4(GATEWAY_BOX_ADDRESS), .bits = 32, .local_table = true};
-	int r = configure_end(n, LINK_OUTSIDE, GATEWAY_ADDRESS, ret_link, e);
+	int r = configure_end(n, GATEWAY_LINK_OUTSIDE, GATEWAY_ADDRESS, ret_link, e);
 
 	to_box.link = *ret_link;
 	return r < 0 ? r : netlink_add_route(n, &to_box, e);
@@ -169,9 +170,9 @@ static int configure_box(const struct gateway *g, struct err **e)
 	plain_tcp();
 	/* Not there where the kernel has no IPv6. */
 	if (r == 0 && access("/proc/sys/net/" IPV6_OFF, F_OK) == 0)
-		r = write_sysctl(IPV6_OFF, "1", e);
+		r = gateway_write_sysctl(IPV6_OFF, "1", e);
 	if (r == 0)
-		r = configure_end(&n, LINK_INSIDE, GATEWAY_BOX_ADDRESS, &link, e);
+		r = configure_end(&n, GATEWAY_LINK_INSIDE, GATEWAY_BOX_ADDRESS, &link, e);
 	/* Some programs look whether a link is running; asking makes it so (netlink.c). */
 	if (r == 0)
 		r = netlink_is_running(&n, link, e);
@@ -193,12 +194,12 @@ static int wait_running(struct netlink *n, int link, struct err **e)
 /* In B; `n` is in G. */
 static int make_link(const struct gateway *g, struct netlink *n, struct err **e)
 {
-	const struct netlink_peer peer = {.name = LINK_INSIDE, .pid = getpid(), .fd = -1};
+	const struct netlink_peer peer = {.name = GATEWAY_LINK_INSIDE, .pid = getpid(), .fd = -1};
 	int link = 0;
-	int r = netlink_add_veth(n, LINK_OUTSIDE, &peer, e);
+	int r = netlink_add_veth(n, GATEWAY_LINK_OUTSIDE, &peer, e);
 
 	if (r == 0)
-		r = configure_gateway(n, &link, e);
+		r = gateway_configure(n, &link, e);
 	if (r == 0)
 		r = configure_box(g, e);
 	return r < 0 ? r : wait_running(n, link, e);
@@ -218,8 +219,8 @@ static int enter_box(pid_t box, struct err **e)
 	return 0;
 }
 
-/* In G; ends in B. */
-static int make(const struct gateway *g, pid_t box, struct err **e)
+/* In G; ends in B, unless the link is a tap. */
+static int make(struct gateway *g, pid_t box, struct err **e)
 {
 	_cleanup_netlink_ struct netlink n = NETLINK_INIT;
 	int fds[GATEWAY_SOCKETS_MAX];
@@ -229,9 +230,13 @@ static int make(const struct gateway *g, pid_t box, struct err **e)
 	r = make_inside(g, &n, fds, e);
 	if (r < 0)
 		return r;
-	r = enter_box(box, e);
-	if (r == 0)
-		r = make_link(g, &n, e);
+	if (g->device >= 0) {
+		r = gateway_tap(g, &n, e);
+	} else {
+		r = enter_box(box, e);
+		if (r == 0)
+			r = make_link(g, &n, e);
+	}
 	if (r == 0)
 		r = gateway_sockets_bind(g, fds, e);
 	if (r == 0)
@@ -263,11 +268,20 @@ static int make_stub(const struct gateway *g, struct err **e)
 	return r;
 }
 
-static int make_gateway(const struct gateway *g, pid_t box, struct err **e)
+static int make_gateway(struct gateway *g, pid_t box, struct err **e)
 {
 	if (unshare(CLONE_NEWNET) < 0)
 		return err_errno(e, errno, "cannot make the gateway namespace");
 	return make(g, box, e);
+}
+
+/* With the tap, which the box has alone from then on. */
+static int tell_ready(struct gateway *g, struct err **e)
+{
+	int r = fd_send(g->ready[1], "r", 1, &g->tap, g->tap < 0 ? 0 : 1);
+
+	g->tap = close_fd(g->tap);
+	return r < 0 ? err_errno(e, -r, "cannot tell the box that its gateway is there") : 0;
 }
 
 int gateway_make(struct gateway *g, pid_t box, struct err **e)
@@ -276,9 +290,7 @@ int gateway_make(struct gateway *g, pid_t box, struct err **e)
 
 	if (r == 0 && g->stub)
 		r = make_stub(g, e);
-	if (r == 0 && (r = fd_write_all(g->ready[1], "r", 1)) < 0)
-		(void)err_errno(e, -r, "cannot tell the box that its gateway is there");
-	return r;
+	return r < 0 ? r : tell_ready(g, e);
 }
 
 int gateway_make_alone(struct gateway *g, struct err **e)
@@ -339,19 +351,23 @@ int gateway_widen(struct gateway *g, pid_t box, int anchor, struct err **e)
 	if (r == 0)
 		r = netlink_open(&n, e);
 	if (r == 0)
-		r = netlink_index(&n, LINK_INSIDE, &link, e);
+		r = netlink_index(&n, GATEWAY_LINK_INSIDE, &link, e);
+	/* The other end is a tap. */
+	if (r == -ENODEV) {
+		err_clear(e);
+		return 0;
+	}
 	return r < 0 ? r : add_routes(g, &n, link, &gateway, e);
 }
 
 int gateway_wait(struct gateway *g, struct err **e)
 {
+	size_t n_fds = 1;
 	char byte;
 	ssize_t n;
 
 	/* Else the end of the helper, which holds the other one, would not be seen here. */
 	g->ready[1] = close_fd(g->ready[1]);
-	do
-		n = read(g->ready[0], &byte, 1);
-	while (n < 0 && errno == EINTR);
+	n = fd_recv(g->ready[0], &byte, 1, &g->tap, &n_fds, 0);
 	return n == 1 ? 0 : err_set(e, EPIPE, "the box's gateway ended while it was being made");
 }

@@ -7,8 +7,14 @@
  * accepted by a socket of the gateway namespace. These sockets are made here and served elsewhere (net/engine.h). The
  * namespace has no process and no name: it lives by its sockets alone.
  *
+ * A machine's box has a tap in place of the veth (gatewaytap.c): its frames come out of the gateway's own link, and the
+ * box's network namespace, where only QEMU is, stays empty.
+ *
+ *     machine: eth0 192.0.0.2/30 ──QEMU──tap── gw0 192.0.0.1/30: gateway namespace
+ *
  * A box to which nothing is granted, as most, needs no gateway to see that: it only gets 192.0.0.1 on its loopback,
- * with the DNS sockets there, so that what it asks for is known. Its gateway is made when something is granted. */
+ * with the DNS sockets there, so that what it asks for is known. Its gateway is made when something is granted. With a
+ * tap it has one from the start. */
 #ifndef IGLOO_KIND_COMMON_GATEWAY_H
 #define IGLOO_KIND_COMMON_GATEWAY_H
 
@@ -26,6 +32,9 @@
  * documentation's prefixes are in use in many a laboratory. */
 #define GATEWAY_ADDRESS BOX_GATEWAY_ADDRESS
 #define GATEWAY_BOX_ADDRESS "192.0.0.2"
+/* The synthetic addresses (RFC 2544's, which no machine has: net/synth.h). */
+#define GATEWAY_SYNTHETIC "198.18.0.0"
+enum { GATEWAY_LINK_BITS = 30, GATEWAY_SYNTHETIC_BITS = 15 };
 
 /* Made by the supervisor, and used by it and by the two processes that make a box. */
 struct gateway {
@@ -36,12 +45,14 @@ struct gateway {
 	struct policy_net *nets; /* granted addresses and networks */
 	size_t n_nets;
 	int give[2];  /* SOCK_SEQPACKET: the sockets go from [1] to the supervisor at [0] */
-	int ready[2]; /* pipe: a byte comes when the box's end of the link is there */
+	int ready[2]; /* SOCK_SEQPACKET: a byte comes to [0] when the link is there, with the tap if it is one */
+	int device;   /* what makes taps; -1: the link is a veth */
+	int tap;      /* after gateway_wait(): the tap's descriptor; else -1 */
 };
-#define GATEWAY_INIT ((struct gateway){.give = {-1, -1}, .ready = {-1, -1}})
+#define GATEWAY_INIT ((struct gateway){.give = {-1, -1}, .ready = {-1, -1}, .device = -1, .tap = -1})
 
-/* For a box whose network is BOX_NET_GATE. -EINVAL for entries that are no policy. */
-int gateway_prepare(struct gateway *g, const struct box_spec *spec, struct err **e);
+/* For a box whose network is BOX_NET_GATE; `tap`: the link is to be one. -EINVAL for entries that are no policy. */
+int gateway_prepare(struct gateway *g, const struct box_spec *spec, bool tap, struct err **e);
 void gateway_release(struct gateway *g);
 /* In the supervisor, after the fork: lets go of what is the children's, so that each sees the end of the other. Accepts
  * NULL. */
@@ -54,14 +65,14 @@ int gateway_take(struct gateway *g, struct engine_sockets *ret, struct err **e);
  * gateway namespace, the link, the sockets; sends them off; and lets the box go on. The caller, who may be in any
  * network namespace afterwards, is to end. */
 int gateway_make(struct gateway *g, pid_t box, struct err **e);
-/* In the box's first process: waits until the link is there. */
+/* In the box's first process: waits until the link is there, and takes the tap over. */
 int gateway_wait(struct gateway *g, struct err **e);
 /* In a process with every capability in the user namespace of the running box `box`, which was made with a stub: makes
  * its gateway. The sockets come as in the others. The caller is to end. */
 int gateway_make_late(struct gateway *g, pid_t box, struct err **e);
 /* In a process with every capability in the user namespace of the running box `box`: adds the routes of g->nets that
  * are not there yet, and the socket if g->every, to be had with gateway_take_every(). `anchor` is
- * engine_sockets.anchor. */
+ * engine_sockets.anchor. The routes in a machine are the machine's own (FRAME_ROUTE). */
 int gateway_widen(struct gateway *g, pid_t box, int anchor, struct err **e);
 int gateway_take_every(struct gateway *g, int *ret, struct err **e);
 /* Where there is no helper: the caller's network namespace, which must be a new one, becomes the gateway's, and the

@@ -6,6 +6,10 @@
 
 #include <arpa/inet.h>
 
+/* The link's two names. */
+#define GATEWAY_LINK_OUTSIDE "gw0"
+#define GATEWAY_LINK_INSIDE "eth0"
+
 enum {
 	/* DNS over UDP, over TCP; anchor, every port; spare ones; store */
 	GATEWAY_SOCKETS_MAX = ENGINE_SPARE_SOCKETS + 5
@@ -18,6 +22,13 @@ static inline struct in_addr gateway_ipv4(const char *text)
 	(void)inet_pton(AF_INET, text, &a);
 	return a;
 }
+
+/* Of the caller's network namespace: /proc/sys/net/NAME. */
+int gateway_write_sysctl(const char *name, const char *value, struct err **e);
+/* The gateway's end of the link; `n` is in its network namespace. */
+int gateway_configure(struct netlink *n, int *ret_link, struct err **e);
+/* In the gateway's namespace: makes and configures the link that is a tap, and gives it to gateway_wait(). */
+int gateway_tap(struct gateway *g, struct netlink *n, struct err **e);
 
 /* How many this gateway has. */
 size_t gateway_sockets_count(const struct gateway *g);

@@ -116,7 +116,7 @@ static int begin_gateway(const struct kind_box *box, struct setup *s, struct gat
 	if (!box->gateway)
 		return err_set(e, EINVAL, "the box's gateway has nobody to serve it");
 	s->gateway = gateway;
-	return gateway_prepare(gateway, box->spec, e);
+	return gateway_prepare(gateway, box->spec, s->monitor && s->monitor->tap, e);
 }
 
 /* It waits in the socket pair since before the box started. */

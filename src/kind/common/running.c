@@ -212,7 +212,7 @@ int running_open_gateway(pid_t pid, const struct box_spec *spec, struct engine_s
 {
 	struct gateway gateway = GATEWAY_INIT;
 	const struct change c = {.run = open_gateway, .gateway = &gateway, .pid = pid};
-	int r = gateway_prepare(&gateway, spec, e);
+	int r = gateway_prepare(&gateway, spec, false, e);
 
 	if (r == 0)
 		r = change(pid, &c, e);
@@ -233,7 +233,7 @@ int running_widen_gateway(pid_t pid, const struct box_spec *spec, int anchor, in
 {
 	struct gateway gateway = GATEWAY_INIT;
 	const struct change c = {.run = widen_gateway, .gateway = &gateway, .pid = pid, .anchor = anchor};
-	int r = gateway_prepare(&gateway, spec, e);
+	int r = gateway_prepare(&gateway, spec, false, e);
 
 	gateway.every = gateway.every && ret_every;
 	if (r == 0)

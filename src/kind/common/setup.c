@@ -228,7 +228,7 @@ static int network_up(const struct setup *s, struct err **e)
 static void ATTR_NORETURN become_guest(const struct setup *s)
 {
 	_cleanup_err_ struct err *e = NULL;
-	enum { LINK = 3, GUEST = 4, REPORT = 5, FREE = 6, HIGH = 16 };
+	enum { LINK = 3, TAP = MONITOR_TAP_FD, GUEST = 5, REPORT = 6, FREE = 7, HIGH = 16 };
 	char link_number[] = "3";
 	char name[] = "igloo-guest";
 	char *guest_argv[] = {name, link_number, NULL};
@@ -239,6 +239,7 @@ static void ATTR_NORETURN become_guest(const struct setup *s)
 	int link = fcntl(s->link, F_DUPFD_CLOEXEC, HIGH);
 	int guest = fcntl(s->guest, F_DUPFD_CLOEXEC, HIGH);
 	int report = fcntl(s->report, F_DUPFD_CLOEXEC, HIGH);
+	int tap = s->gateway && s->gateway->tap >= 0 ? fcntl(s->gateway->tap, F_DUPFD_CLOEXEC, HIGH) : -1;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int r;
 
@@ -249,6 +250,9 @@ static void ATTR_NORETURN become_guest(const struct setup *s)
 	for (int fd = 0; fd < 3; fd++)
 		(void)dup2(null, fd);
 	(void)dup2(link, LINK);
+	(void)close(TAP);
+	if (tap >= 0)
+		(void)dup2(tap, TAP);
 	(void)dup3(guest, GUEST, O_CLOEXEC);
 	(void)dup3(report, REPORT, O_CLOEXEC);
 	fd_close_from(FREE);

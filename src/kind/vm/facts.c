@@ -2,6 +2,14 @@
 
 #include "kind/vm/accel.h"
 #include "kind/vm/qemu.h"
+#include "sys/tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void add_qemu(struct probe_facts *facts)
 {
@@ -30,8 +38,53 @@ static void add_accel(struct probe_facts *facts)
 		probe_lacks(fact, PROBE_PARTLY, "%s", v.why);
 }
 
+/* Where the tap is to be: in a network namespace of a user namespace. 0 or an errno. */
+static int try_tap(void)
+{
+	int result[2] = {EPERM, 0};
+	int ends[2];
+	pid_t pid = pipe2(ends, O_CLOEXEC) < 0 ? -1 : fork();
+
+	if (pid == 0) {
+		_cleanup_close_ int device = tap_device(NULL);
+		_cleanup_close_ int tap = -1;
+
+		result[0] = device < 0 ? -device : unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0 ? errno : 0;
+		if (result[0] == 0)
+			tap = tap_make(device, "igloo", NULL);
+		result[1] = tap < 0 ? -tap : 0;
+		(void)!write(ends[1], result, sizeof(result));
+		_exit(0);
+	}
+	if (pid < 0)
+		return errno;
+	(void)close(ends[1]);
+	(void)!read(ends[0], result, sizeof(result));
+	(void)close(ends[0]);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return result[0] ? result[0] : result[1];
+}
+
+static void add_network(struct probe_facts *facts)
+{
+	int errnum = try_tap();
+	struct probe_fact *fact = probe_add(facts, "tap", "machines' network",
+					    errnum ? "QEMU's own (slower)" : "a tap in the box's gateway");
+
+	if (errnum == 0)
+		return;
+	probe_lacks(fact, PROBE_PARTLY, "no tap: %s: %s", TAP_DEVICE, strerror(errnum));
+	if (errnum == EACCES)
+		probe_fix(fact, "sudo chmod 0666 " TAP_DEVICE "   (as most distributions have it; a tap can be made in "
+				"namespaces of one's own only)");
+	else if (errnum == ENOENT || errnum == ENODEV || errnum == ENXIO)
+		probe_fix(fact, "sudo modprobe tun; in a container: its engine's --device " TAP_DEVICE);
+}
+
 void vm_facts(struct probe_facts *facts)
 {
 	add_qemu(facts);
 	add_accel(facts);
+	add_network(facts);
 }

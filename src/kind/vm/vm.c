@@ -29,6 +29,7 @@
 #include "kind/vm/initrd.h"
 #include "kind/vm/kernel.h"
 #include "kind/vm/machine.h"
+#include "kind/vm/machnet.h"
 #include "kind/vm/nixos.h"
 #include "kind/vm/qemu.h"
 #include "kind/vm/vmlinux.h"
@@ -63,6 +64,7 @@ struct parts {
 	enum accel accel;
 	bool sandbox; /* QEMU's own seccomp filter, beside the box's */
 	struct fittings fittings;
+	enum machnet net;
 	struct nixos nixos; /* of a guest that has one */
 };
 
@@ -114,16 +116,9 @@ static bool has_below(const struct kind_box *box, const char *folder)
 	return false;
 }
 
-static void add_network(const struct box_spec *spec, struct str *to)
-{
-	if (spec->network != BOX_NET_NONE)
-		str_adds(to, "address=10.0.2.15/24\ngateway=10.0.2.2\n");
-}
-
 /* /tmp and the user's run-time folder in the machine's memory (QEMU's 9p has no sockets and pipes), unless they are to
- * show a folder or a secret of this side; the rest of the box as it is here. The network is QEMU's own, in the box's
- * namespace, where only the gateway is. */
-static void configure(const struct kind_box *box, const struct fittings *fittings, struct str *to)
+ * show a folder or a secret of this side; the rest of the box as it is here. */
+static int configure(const struct kind_box *box, const struct parts *p, struct str *to, struct err **e)
 {
 	str_adds(to, "root=9p " ROOT_TAG " cache=mmap\nhostname=" BOX_HOSTNAME "\n");
 	if (!has_below(box, "/tmp/"))
@@ -131,8 +126,8 @@ static void configure(const struct kind_box *box, const struct fittings *fitting
 	if (!has_below(box, "/run/user/"))
 		str_addf(to, "mount=tmpfs run /run/user/%d nosuid,nodev,mode=0700,uid=%d,gid=%d\n", BOX_UID, BOX_UID,
 			 BOX_GID);
-	add_network(box->spec, to);
-	str_adds(to, str_text(&fittings->conf));
+	str_adds(to, str_text(&p->fittings.conf));
+	return machnet_configure(p->net, &box->spec->allow, to, e);
 }
 
 /* What the machine's kernel needs. */
@@ -183,7 +178,9 @@ static int prepare_minimal(const struct kind_box *box, const struct vmcache *cac
 			*e = take_ptr(why);
 		return r;
 	}
-	configure(box, &p->fittings, &config);
+	r = configure(box, p, &config, e);
+	if (r < 0)
+		return r;
 	initrd.config = str_text(&config);
 	initrd.config_bytes = config.len;
 	initrd.modules = modules;
@@ -195,9 +192,10 @@ static int prepare_system(const struct kind_box *box, const struct vmcache *cach
 	_cleanup_str_ struct str network = STR_INIT;
 	int r;
 
-	add_network(box->spec, &network);
 	str_adds(&network, str_text(&p->fittings.conf));
-	r = nixos_prepare(box, cache, str_text(&network), &p->nixos, e);
+	r = machnet_configure(p->net, &box->spec->allow, &network, e);
+	if (r == 0)
+		r = nixos_prepare(box, cache, str_text(&network), &p->nixos, e);
 	if (r < 0)
 		return r;
 	p->kernel = xstrdup(p->nixos.kernel);
@@ -229,6 +227,8 @@ static int prepare_parts(const struct kind_box *box, struct parts *p, struct err
 		r = choose_accel(box->spec, &p->accel, e);
 	if (r == 0)
 		r = fittings_plan(&box->spec->machine, p->accel == ACCEL_KVM, &p->fittings, e);
+	if (r == 0)
+		r = machnet_choose(box->spec, &p->net, e);
 	if (r == 0)
 		r = qemu_has_sandbox(p->qemu, &cache, &p->sandbox, e);
 	return r < 0 ? r : guest_of(box->spec)->prepare(box, &cache, p, e);
@@ -290,7 +290,7 @@ static int command_line(const struct box_spec *spec, const struct parts *p, stru
 		.append = p->nixos.append,
 		.shares = shares,
 		.n_shares = spec->machine.toplevel ? ARRAY_SIZE(shares) : 1,
-		.netdev = spec->network == BOX_NET_NONE ? NULL : "user,ipv6=off",
+		.netdev = machnet_netdev(p->net),
 		.console = -1,
 		.monitor = -1,
 		.sandbox = p->sandbox,
@@ -303,6 +303,8 @@ static int command_line(const struct box_spec *spec, const struct parts *p, stru
 	strv_add(to, "--vm");
 	strv_add(to, "--hello-ms");
 	strv_addf(to, "%d", p->accel == ACCEL_KVM ? guest->hello_kvm_ms : guest->hello_tcg_ms);
+	if (p->net == MACHNET_TAP)
+		strv_add(to, "--tap");
 	return machine_argv(&m, to, e);
 }
 
@@ -329,8 +331,11 @@ static int vm_start(struct kind_box *box, struct err **e)
 			.n_files = p.nixos.n_files,
 			.state = p.nixos.state,
 		};
-		const struct monitor monitor = {
-			.argv = argv.v, .arg = &enclosure, .sources = enclosure_sources, .fill = enclosure_fill};
+		const struct monitor monitor = {.argv = argv.v,
+						.tap = p.net == MACHNET_TAP,
+						.arg = &enclosure,
+						.sources = enclosure_sources,
+						.fill = enclosure_fill};
 
 		r = life_start(box, &monitor, e);
 	}
