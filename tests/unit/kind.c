@@ -320,6 +320,7 @@ TEST(supervisor_death_ends_the_box)
 }
 
 #include "kindgateway.h"
+#include "kindtap.h"
 
 static int copy_tool(const char *from, const char *to)
 {

@@ -11,8 +11,8 @@
  * MONITOR_BOX of a root which the kind fills as it needs. There the box has no /proc and no /dev. */
 struct monitor {
 	char *const *argv; /* of the guest's program; argv[1] is to be the number of the connection, "3" */
-	bool tap;          /* the box's network, if it has one, is to be a tap: descriptor MONITOR_TAP_FD of the guest */
-	void *arg;         /* for the functions; both return 0 or -errno */
+	bool tap;  /* the box's network, if it has one, is to be a tap: descriptor MONITOR_TAP_FD of the guest */
+	void *arg; /* for the functions; both return 0 or -errno */
 	/* In a copy of the host's mounts: clones (mnt_clone()) what fill will attach. */
 	int (*sources)(void *arg, struct err **e);
 	/* In the box's namespaces; `root` is the empty root with MONITOR_BOX in it. Its /proc is made. */
