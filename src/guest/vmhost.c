@@ -4,6 +4,7 @@
  * the machine, and QEMU is the only other process. One loop: the bridge's descriptors, QEMU's output, its end. */
 #include "guest/guest.h"
 #include "guest/vm.h"
+#include "guest/vmclock.h"
 #include "sys/fd.h"
 #include "wire/bridge.h"
 
@@ -28,6 +29,7 @@ struct vmhost {
 	bool ended; /* QEMU was reaped */
 	int output; /* -1 at its end */
 	int children;
+	int clock;
 	char words[FRAME_WORDS_MAX - 64]; /* the last ones */
 	size_t n;
 };
@@ -73,34 +75,6 @@ static void ATTR_NORETURN run_qemu(char **argv, const int fds[INHERITED], int ou
 	_exit(127);
 }
 
-static int start(struct vmhost *h, char **argv, int tap)
-{
-	int port[2];
-	int output[2];
-	sigset_t set;
-
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGCHLD);
-	h->children = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (h->children < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, port) < 0 ||
-	    pipe2(output, O_CLOEXEC) < 0)
-		return -errno;
-	h->qemu = fork();
-	if (h->qemu == 0) {
-		const int fds[INHERITED] = {port[1], tap};
-
-		run_qemu(argv, fds, output[1]);
-	}
-	if (h->qemu < 0)
-		return -errno;
-	(void)close_fd(tap);
-	(void)close(port[1]);
-	(void)close(output[1]);
-	h->output = output[0];
-	h->bridge = bridge_new(BRIDGE_HOST, GUEST_LINK_FD, port[0], NULL);
-	return 0;
-}
-
 static bool is_readable(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -139,16 +113,80 @@ static void take_children(struct vmhost *h)
 	}
 }
 
+static void put_time(uint8_t payload[MSG_TIME_BYTES], bool was_set)
+{
+	uint64_t now = vmclock_now();
+
+	frame_put32(payload, (uint32_t)now);
+	frame_put32(payload + 4, (uint32_t)(now >> 32));
+	payload[8] = was_set;
+}
+
+/* The machine's clock, from its firmware's, has whole seconds. */
+static void on_hello(void *user)
+{
+	const struct vmhost *h = user;
+	uint8_t payload[MSG_TIME_BYTES];
+
+	put_time(payload, true);
+	(void)bridge_tell_remote_first(h->bridge, FRAME_TIME, payload, sizeof(payload));
+}
+
+static void take_clock(struct vmhost *h)
+{
+	enum vmclock_news news = vmclock_take(h->clock);
+	uint8_t payload[MSG_TIME_BYTES];
+
+	if (news == VMCLOCK_NOTHING || !bridge_greeted(h->bridge) || bridge_remote_ended(h->bridge))
+		return;
+	put_time(payload, news == VMCLOCK_SET);
+	(void)bridge_tell_remote(h->bridge, FRAME_TIME, payload, sizeof(payload));
+}
+
 static int step(struct vmhost *h, int timeout_ms)
 {
-	struct pollfd extra[2] = {{.fd = h->children, .events = POLLIN}, {.fd = h->output, .events = POLLIN}};
-	int r = bridge_step(h->bridge, extra, 2, timeout_ms);
+	struct pollfd extra[3] = {{.fd = h->children, .events = POLLIN},
+				  {.fd = h->output, .events = POLLIN},
+				  {.fd = h->clock, .events = POLLIN}};
+	int r = bridge_step(h->bridge, extra, 3, timeout_ms);
 
 	if (extra[1].revents)
 		take_output(h);
 	if (extra[0].revents)
 		take_children(h);
+	if (extra[2].revents)
+		take_clock(h);
 	return r;
+}
+
+static int start(struct vmhost *h, char **argv, int tap)
+{
+	const struct bridge_ops ops = {.on_hello = on_hello, .user = h};
+	int port[2];
+	int output[2];
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGCHLD);
+	h->children = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (h->children < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, port) < 0 ||
+	    pipe2(output, O_CLOEXEC) < 0)
+		return -errno;
+	h->qemu = fork();
+	if (h->qemu == 0) {
+		const int fds[INHERITED] = {port[1], tap};
+
+		run_qemu(argv, fds, output[1]);
+	}
+	if (h->qemu < 0)
+		return -errno;
+	(void)close_fd(tap);
+	(void)close(port[1]);
+	(void)close(output[1]);
+	h->output = output[0];
+	h->clock = vmclock_open();
+	h->bridge = bridge_new(BRIDGE_HOST, GUEST_LINK_FD, port[0], &ops);
+	return 0;
 }
 
 static void ATTR_NORETURN leave(int code)

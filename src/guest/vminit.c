@@ -11,6 +11,7 @@
 #include "guest/guest.h"
 #include "guest/vm.h"
 #include "guest/vmbind.h"
+#include "guest/vmclock.h"
 #include "guest/vmroot.h"
 #include "sys/fd.h"
 #include "wire/bridge.h"
@@ -200,9 +201,9 @@ static void on_main_end(void *user)
 	vmroot_settle(&conf);
 }
 
-static void on_time(void *user, uint64_t ns)
+static void on_time(void *user, uint64_t ns, bool was_set)
 {
-	if (ns <= INT64_MAX)
+	if (ns <= INT64_MAX && vmclock_is_off(ns, vmclock_now(), was_set))
 		set_clock((int64_t)ns, true);
 }
 

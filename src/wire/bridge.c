@@ -145,6 +145,21 @@ int bridge_tell_remote(struct bridge *b, uint8_t type, const void *payload, size
 	return bridge_send(b, 0, (enum frame_type)type, 0, payload, n);
 }
 
+int bridge_tell_remote_first(struct bridge *b, uint8_t type, const void *payload, size_t n)
+{
+	size_t waiting = b->out.len;
+	uint8_t header[FRAME_HEADER];
+	int r = bridge_send(b, 0, (enum frame_type)type, 0, payload, n);
+
+	if (r < 0 || b->out.len == waiting)
+		return r;
+	frame_put_header(header, 0, (enum frame_type)type, 0, (uint32_t)n);
+	memmove(b->out.p + sizeof(header) + n, b->out.p, waiting);
+	memcpy(b->out.p, header, sizeof(header));
+	memcpy(b->out.p + sizeof(header), payload, n);
+	return 0;
+}
+
 static void cut_remote(struct bridge *b)
 {
 	b->remote_ended = true;
@@ -198,6 +213,8 @@ static int on_guest_word(struct bridge *b, const struct frame *f, bool remote)
 		if (b->greeted)
 			return -EPROTO;
 		b->greeted = true;
+		if (remote && b->ops.on_hello)
+			b->ops.on_hello(b->ops.user);
 		break;
 	case FRAME_PONG:
 		if (b->pings == 0)
@@ -228,7 +245,7 @@ static int on_host_word(struct bridge *b, const struct frame *f, bool remote)
 	if (!remote)
 		return bridge_send(b, 0, (enum frame_type)f->type, 0, f->payload, f->len);
 	if (f->type == FRAME_TIME && b->ops.on_time)
-		b->ops.on_time(b->ops.user, get64(f->payload));
+		b->ops.on_time(b->ops.user, get64(f->payload), f->payload[8] != 0);
 	if (f->type == FRAME_ROUTE && b->ops.on_route)
 		b->ops.on_route(b->ops.user, f->payload);
 	return f->type == FRAME_TIME || f->type == FRAME_ROUTE

@@ -43,12 +43,15 @@ enum { BRIDGE_STREAMS_MAX = 1024, BRIDGE_GRACE_MS = 500 };
 
 enum bridge_end { BRIDGE_HOST, BRIDGE_GUEST };
 
-/* Any may be NULL. Of the guest's side. */
+/* Any may be NULL. */
 struct bridge_ops {
+	/* Of the host's side: HELLO came, and nothing was sent to the remote end yet. */
+	void (*on_hello)(void *user);
+	/* The others are of the guest's side. */
 	/* An EXEC_MAIN command has ended and its output was sent; EXIT follows. Nothing else runs any more. */
 	void (*on_main_end)(void *user);
-	/* TIME: ns since 1970. */
-	void (*on_time)(void *user, uint64_t ns);
+	/* TIME: ns since 1970; the host's clock was set. */
+	void (*on_time)(void *user, uint64_t ns, bool was_set);
 	/* ROUTE: its payload. */
 	void (*on_route)(void *user, const uint8_t *payload);
 	void *user;
@@ -79,5 +82,7 @@ int bridge_tell(struct bridge *b, uint8_t type, const void *payload, size_t n);
 void bridge_say_last(struct bridge *b, uint8_t type, const void *payload, size_t n, int timeout_ms);
 /* As bridge_tell(), to the remote end. */
 int bridge_tell_remote(struct bridge *b, uint8_t type, const void *payload, size_t n);
+/* The same, before all that waits for the remote end; in on_hello only. */
+int bridge_tell_remote_first(struct bridge *b, uint8_t type, const void *payload, size_t n);
 
 #endif

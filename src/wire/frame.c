@@ -30,7 +30,7 @@ static const struct {
 	[FRAME_DATA] = {1, FRAME_PAYLOAD_MAX, FRAME_CHANNEL_MASK, false, true},
 	[FRAME_EOF] = {0, 0, FRAME_CHANNEL_MASK, false, true},
 	[FRAME_CREDIT] = {4, 4, FRAME_CHANNEL_MASK, false, true},
-	[FRAME_TIME] = {8, 8, 0, true, false},
+	[FRAME_TIME] = {9, 9, 0, true, false},
 	[FRAME_CLOSE] = {0, 0, FRAME_CHANNEL_MASK, false, true},
 	[FRAME_ROUTE] = {5, 5, 0, true, false},
 };

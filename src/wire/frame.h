@@ -63,7 +63,8 @@
  *   CREDIT    sink   command  u32 bytes (not 0)       so many bytes more, which the sink has passed on. It never makes
  *                                                     the credit more than FRAME_WINDOW
  *   CLOSE     sink   command  -                       once: nobody reads any more
- *   TIME      host   0        u64 ns since 1970       at any time: the machine's clock is to be that
+ *   TIME      host   0        u64 ns since 1970,      at any time: the machine's clock is to be about that; 1: exactly,
+ *                             u8 0 or 1               because the host's own was set
  *   ROUTE     host   0        IPv4 address, u8 bits   at any time, to a kind that has a machine: its network has a
  *                                                     route there through the gateway, from now on
  *

@@ -51,6 +51,7 @@ enum {
 	MSG_NUMBER_BYTES = 4,
 	MSG_PING_BYTES = 8,
 	MSG_ROUTE_BYTES = 5,
+	MSG_TIME_BYTES = 9,
 };
 
 void msg_put_hello(uint8_t out[MSG_HELLO_BYTES], const struct msg_hello *m);

@@ -302,6 +302,8 @@ static struct {
 	int remote;
 } lone;
 
+static const struct bridge_ops *lone_ops;
+
 static void lone_open(void)
 {
 	int local[2], remote[2];
@@ -315,7 +317,7 @@ static void lone_open(void)
 	(void)signal(SIGPIPE, SIG_IGN);
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, local) == 0);
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, remote) == 0);
-	lone.bridge = bridge_new(BRIDGE_HOST, local[0], remote[0], NULL);
+	lone.bridge = bridge_new(BRIDGE_HOST, local[0], remote[0], lone_ops);
 	link_init(&lone.local, local[1], MEGABYTE);
 	lone.remote = remote[1];
 }
@@ -380,6 +382,37 @@ TEST(what_comes_before_hello_is_dropped)
 	CHECK(link_receive(&lone.local) == 1 && link_next(&lone.local, false, &f) == 1 && f.type == FRAME_ERR);
 }
 
+static void tell_time(void *user)
+{
+	static const uint8_t payload[MSG_TIME_BYTES] = {1, 2, 3};
+
+	(void)user;
+	CHECK(bridge_tell_remote_first(lone.bridge, FRAME_TIME, payload, sizeof(payload)) == 0);
+}
+
+/* Also before a command that was sent to a machine which was not there yet. */
+TEST(what_is_told_at_hello_is_first)
+{
+	static const struct bridge_ops ops = {.on_hello = tell_time};
+	struct exec x = {.cwd = "/", .argv = V("x"), .env = V("A=b")};
+	uint8_t bytes[256];
+	ssize_t n;
+
+	lone_ops = &ops;
+	lone_open();
+	lone_ops = NULL;
+	CHECK(exec_send(&lone.local, 1, &x, NULL) == 0);
+	CHECK(link_drain(&lone.local, PATIENCE_MS) == 0 && lone_run() == 0);
+	CHECK(recv(lone.remote, bytes, sizeof(bytes), MSG_DONTWAIT) < 0);
+	put_hello();
+	CHECK(lone_run() == 0);
+	n = recv(lone.remote, bytes, sizeof(bytes), MSG_DONTWAIT);
+	CHECK(n > 2 * FRAME_HEADER + MSG_TIME_BYTES && frame_get32(bytes) == MSG_TIME_BYTES && bytes[8] == FRAME_TIME);
+	CHECK(bytes[FRAME_HEADER] == 1 && bytes[FRAME_HEADER + 2] == 3 && bytes[FRAME_HEADER + 3] == 0);
+	CHECK(bytes[FRAME_HEADER + MSG_TIME_BYTES + 8] == FRAME_EXEC);
+	CHECK(FRAME_HEADER * 2 + MSG_TIME_BYTES + frame_get32(bytes + FRAME_HEADER + MSG_TIME_BYTES) == (size_t)n);
+}
+
 TEST(what_is_not_due)
 {
 	static const uint8_t zeros[MSG_EXIT_BYTES];
@@ -394,7 +427,8 @@ TEST(what_is_not_due)
 		{0, FRAME_HELLO, 0, MSG_HELLO_BYTES, false},
 		{0, FRAME_PONG, 0, 8, false},
 		{0, FRAME_SHUTDOWN, 0, 4, false},
-		{0, FRAME_TIME, 0, 8, false},
+		{0, FRAME_TIME, 0, MSG_TIME_BYTES, false},
+		{0, FRAME_ROUTE, 0, MSG_ROUTE_BYTES, false},
 		{2, FRAME_STARTED, 0, 4, false},
 		{1, FRAME_STARTED, 0, 4, true},
 		{1, FRAME_EXIT, 0, 8, false},
