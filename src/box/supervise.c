@@ -233,6 +233,15 @@ static int guest_refused(const struct frame *f, struct err **e)
 		       words.len > 0 ? str_text(&words) : strerror((int)m.errnum));
 }
 
+/* A machine that was asked to end says how it did, when it had to be made to. */
+static void say_stopped(const struct frame *f)
+{
+	_cleanup_err_ struct err *e = NULL;
+
+	if (guest_refused(f, &e) < 0)
+		log_note("%s", err_message(e));
+}
+
 static int on_guest_frame(struct sup *s, const struct frame *f, struct err **e)
 {
 	struct route *route;
@@ -245,8 +254,17 @@ static int on_guest_frame(struct sup *s, const struct frame *f, struct err **e)
 
 		if (msg_get_hello(f, &hello) < 0 || hello.version != MSG_VERSION)
 			return err_set(e, EPROTO, "the guest speaks another version of the protocol");
+		starting_end(&s->starting, true);
 		if (s->idle && s->on_started && !s->stopping)
 			s->on_started(s->user);
+		return 0;
+	}
+	if (f->type == FRAME_STAGE && s->box->kind->machine) {
+		starting_stage(&s->starting, f->payload[0]);
+		return 0;
+	}
+	if (f->stream == 0 && s->stopping && f->type == FRAME_ERR) {
+		say_stopped(f);
 		return 0;
 	}
 	if (f->stream == 0)
@@ -436,6 +454,7 @@ int supervise_run(struct box *box, struct exec *main, const int *fds, void (*on_
 	int r;
 
 	s.terminal = TERMINAL_INIT;
+	starting_begin(&s.starting);
 	signal_set(&set);
 	s.idle = !main;
 	if (main && (main->flags & EXEC_PTY) && !box->spec->detached) {
@@ -472,6 +491,7 @@ int supervise_run(struct box *box, struct exec *main, const int *fds, void (*on_
 		supervise_set_timer(&s, box->spec->limits.timeout_ms);
 	while (r == 0 && !s.done)
 		r = step(&s, e);
+	starting_end(&s.starting, false);
 	terminal_end(&s.terminal);
 	tty_restore(&s.tty);
 	s.result.stopped = s.stopping && !s.timed_out;

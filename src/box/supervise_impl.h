@@ -2,6 +2,7 @@
 #ifndef IGLOO_BOX_SUPERVISE_IMPL_H
 #define IGLOO_BOX_SUPERVISE_IMPL_H
 
+#include "box/starting.h"
 #include "box/supervise.h"
 #include "box/terminal.h"
 #include "wire/link.h"
@@ -44,6 +45,7 @@ struct sup {
 	struct output *output;
 	struct terminal terminal; /* main_pty without output: the user's own */
 	struct tty_saved tty;
+	struct starting starting;
 	bool terminal_lost; /* and the command was told */
 	bool foreground;
 	bool main_pty;

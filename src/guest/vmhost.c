@@ -1,10 +1,18 @@
 /* PID 1 of a box that is a machine; vm.h says what it does.
  *
  * Theory of operation. What the supervisor knows of a box is PID 1's connection. Here that is a bridge to the guest in
- * the machine, and QEMU is the only other process. One loop: the bridge's descriptors, QEMU's output, its end. */
+ * the machine, and QEMU is the only other process. One loop: the bridge's descriptors, QEMU's output and the machine's
+ * console (one pipe), its monitor, its end, the host's clock.
+ *
+ * A machine that is asked to end (SHUTDOWN) ends its processes, then its file systems, then itself; when that takes
+ * longer than it may, QEMU is told to end by its monitor, and then killed. The kernel's panic ends it at once: panic=-1
+ * and -no-reboot. */
 #include "guest/guest.h"
 #include "guest/vm.h"
 #include "guest/vmclock.h"
+#include "guest/vmlive.h"
+#include "guest/vmqmp.h"
+#include "guest/vmwords.h"
 #include "sys/fd.h"
 #include "wire/bridge.h"
 
@@ -18,9 +26,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LAST_MS = 5000, WORDS_MS = 1000, EXIT_BROKEN = 1 };
-/* Descriptors of QEMU's: port, tap. */
-enum { INHERITED = 2 };
+enum {
+	LAST_MS = 5000,
+	WORDS_MS = 1000,
+	LOOK_MS = 1000,   /* at a machine that starts */
+	SETTLE_MS = 6000, /* after SHUTDOWN's grace: for its file systems, and to switch itself off */
+	QUIT_MS = 2000,   /* for QEMU to end when it was told to */
+	EXIT_BROKEN = 1,
+	INHERITED = 3, /* descriptors of QEMU's: port, tap, monitor */
+};
 
 struct vmhost {
 	struct bridge *bridge;
@@ -30,8 +44,13 @@ struct vmhost {
 	int output; /* -1 at its end */
 	int children;
 	int clock;
-	char words[FRAME_WORDS_MAX - 64]; /* the last ones */
-	size_t n;
+	struct vmqmp monitor;
+	struct vmwords words;
+	struct vmlive live;
+	int64_t hello_by; /* 0: whenever */
+	int64_t told_at;  /* the supervisor, how far it is */
+	int64_t stop_by;  /* 0: SHUTDOWN has not come; then when the next step of what the head says is due */
+	enum { STOP_ASKED, STOP_QUIT, STOP_KILLED } stop;
 };
 
 /* QEMU's descriptors: from VMHOST_PORT_FD on, in order; -1 is none. All others are closed when it is executed. */
@@ -82,20 +101,25 @@ static bool is_readable(int fd)
 	return poll(&p, 1, 0) == 1;
 }
 
+static void tell_stage(struct vmhost *h)
+{
+	const uint8_t stage = (uint8_t)h->words.stage;
+
+	(void)bridge_tell(h->bridge, FRAME_STAGE, &stage, sizeof(stage));
+}
+
 static void take_output(struct vmhost *h)
 {
-	char bytes[1024];
+	char bytes[4096];
 	ssize_t n = read(h->output, bytes, sizeof(bytes));
-	size_t keep;
 
 	if (n <= 0) {
 		h->output = n < 0 && errno == EINTR ? h->output : close_fd(h->output);
 		return;
 	}
-	keep = h->n + (size_t)n > sizeof(h->words) ? sizeof(h->words) - (size_t)n : h->n;
-	memmove(h->words, h->words + h->n - keep, keep);
-	memcpy(h->words + keep, bytes, (size_t)n);
-	h->n = keep + (size_t)n;
+	if (vmwords_add(&h->words, bytes, (size_t)n) && !bridge_greeted(h->bridge))
+		tell_stage(h);
+	vmlive_progress(&h->live, guest_now_ms(), vmlive_cpu_ms(h->qemu));
 }
 
 static void take_children(struct vmhost *h)
@@ -132,6 +156,14 @@ static void on_hello(void *user)
 	(void)bridge_tell_remote_first(h->bridge, FRAME_TIME, payload, sizeof(payload));
 }
 
+static void on_shutdown(void *user, uint32_t grace_ms)
+{
+	struct vmhost *h = user;
+
+	if (h->stop_by == 0)
+		h->stop_by = guest_now_ms() + grace_ms + SETTLE_MS;
+}
+
 static void take_clock(struct vmhost *h)
 {
 	enum vmclock_news news = vmclock_take(h->clock);
@@ -145,10 +177,11 @@ static void take_clock(struct vmhost *h)
 
 static int step(struct vmhost *h, int timeout_ms)
 {
-	struct pollfd extra[3] = {{.fd = h->children, .events = POLLIN},
+	struct pollfd extra[4] = {{.fd = h->children, .events = POLLIN},
 				  {.fd = h->output, .events = POLLIN},
-				  {.fd = h->clock, .events = POLLIN}};
-	int r = bridge_step(h->bridge, extra, 3, timeout_ms);
+				  {.fd = h->clock, .events = POLLIN},
+				  {.fd = h->monitor.fd, .events = POLLIN}};
+	int r = bridge_step(h->bridge, extra, 4, timeout_ms);
 
 	if (extra[1].revents)
 		take_output(h);
@@ -156,31 +189,37 @@ static int step(struct vmhost *h, int timeout_ms)
 		take_children(h);
 	if (extra[2].revents)
 		take_clock(h);
+	if (extra[3].revents)
+		vmqmp_read(&h->monitor);
 	return r;
 }
 
 static int start(struct vmhost *h, char **argv, int tap)
 {
-	const struct bridge_ops ops = {.on_hello = on_hello, .user = h};
+	const struct bridge_ops ops = {.on_hello = on_hello, .on_shutdown = on_shutdown, .user = h};
 	int port[2];
 	int output[2];
+	int monitor[2];
 	sigset_t set;
 
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGCHLD);
 	h->children = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (h->children < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, port) < 0 ||
-	    pipe2(output, O_CLOEXEC) < 0)
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, monitor) < 0 || pipe2(output, O_CLOEXEC) < 0)
 		return -errno;
 	h->qemu = fork();
 	if (h->qemu == 0) {
-		const int fds[INHERITED] = {port[1], tap};
+		const int fds[INHERITED] = {port[1], tap, monitor[1]};
 
 		run_qemu(argv, fds, output[1]);
 	}
 	if (h->qemu < 0)
 		return -errno;
 	(void)close_fd(tap);
+	(void)close(monitor[1]);
+	vmqmp_begin(&h->monitor, monitor[0]);
+	vmlive_progress(&h->live, guest_now_ms(), 0);
 	(void)close(port[1]);
 	(void)close(output[1]);
 	h->output = output[0];
@@ -208,25 +247,102 @@ static void say_err(struct vmhost *h, int errnum, enum msg_stage stage, const ch
 	bridge_say_last(h->bridge, FRAME_ERR, payload, MSG_ERR_BYTES + n, WORDS_MS);
 }
 
-/* There is no guest to speak with (any more): QEMU's own words say why. */
-static void say_no_machine(struct vmhost *h, int errnum)
+static void add_last_words(const struct vmhost *h, struct str *s)
+{
+	size_t n;
+	const char *line = vmwords_last_line(&h->words, &n);
+
+	if (n == 0 || strncmp(line, VMSTAGE_LINE, sizeof(VMSTAGE_LINE) - 1) == 0)
+		return;
+	str_adds(s, s->len > 0 ? ": " : "");
+	str_add(s, line, n);
+}
+
+/* QEMU has ended, and there is no guest to speak with (any more): why. */
+static void say_ended(struct vmhost *h)
 {
 	struct str s = STR_INIT;
 
 	while (h->output >= 0 && is_readable(h->output))
 		take_output(h);
-	while (h->n > 0 && strchr(" \n", h->words[h->n - 1]))
-		h->n--;
-	if (h->ended && h->status == 0)
-		str_adds(&s, "its kernel came to an end before it had started"); /* panicked: -no-reboot */
-	else if (h->ended)
-		str_addf(&s, WIFSIGNALED(h->status) ? "killed by signal %d" : "ended with code %d",
-			 WIFSIGNALED(h->status) ? WTERMSIG(h->status) : WEXITSTATUS(h->status));
-	if (h->n > 0)
-		str_adds(&s, s.len > 0 ? ": " : "");
-	str_add(&s, h->words, h->n);
-	say_err(h, errnum, MSG_STAGE_MACHINE, str_text(&s), s.len);
+	if (h->words.panic[0])
+		str_addf(&s, "its kernel panicked: %s", h->words.panic);
+	else if (h->status == 0) /* -no-reboot */
+		str_adds(&s, "its kernel came to an end before it had started");
+	else if (WIFSIGNALED(h->status))
+		str_addf(&s, "killed by signal %d", WTERMSIG(h->status));
+	else
+		str_addf(&s, "ended with code %d", WEXITSTATUS(h->status));
+	if (!h->words.panic[0])
+		add_last_words(h, &s);
+	say_err(h, EIO, MSG_STAGE_MACHINE, str_text(&s), s.len);
 	str_release(&s);
+}
+
+/* It does not get as far as HELLO. */
+static void ATTR_NORETURN give_up(struct vmhost *h, const char *why)
+{
+	static const char *const stages[VMSTAGES] = {"QEMU was started", "its init was started",
+						     "its modules were loaded", "its port was opened",
+						     "its file systems were mounted"};
+	struct str s = STR_INIT;
+
+	str_addf(&s, "%s after %s", why, stages[h->words.stage]);
+	add_last_words(h, &s);
+	say_err(h, ETIMEDOUT, MSG_STAGE_MACHINE, str_text(&s), s.len);
+	leave(0);
+}
+
+/* What is looked at while it starts. */
+static void watch_start(struct vmhost *h)
+{
+	int64_t now = guest_now_ms();
+
+	switch (vmlive_check(&h->live, now, vmlive_cpu_ms(h->qemu))) {
+	case VMLIVE_SPINS:
+		give_up(h, "45 s of processor time went by");
+	case VMLIVE_IDLES:
+		give_up(h, "it did nothing for a minute");
+	default:
+		break;
+	}
+	if (h->hello_by > 0 && now >= h->hello_by)
+		give_up(h, "it took too long");
+	if (now - h->told_at < LOOK_MS)
+		return;
+	h->told_at = now;
+	tell_stage(h);
+}
+
+/* QEMU itself has stopped the machine, as it does when a disk's file cannot be written. Nobody would go on. */
+static void ATTR_NORETURN say_stopped(struct vmhost *h)
+{
+	static const char disk[] = "QEMU stopped it: a disk cannot be written, because no space is left on this host";
+	static const char other[] = "QEMU stopped it: a device of it failed";
+	const char *words = h->monitor.no_space ? disk : other;
+
+	say_err(h, h->monitor.no_space ? ENOSPC : EIO, MSG_STAGE_MACHINE, words, strlen(words));
+	leave(0);
+}
+
+/* The time of one step of the stop is over. */
+static void stop_harder(struct vmhost *h)
+{
+	if (h->stop == STOP_ASKED)
+		vmqmp_quit(&h->monitor);
+	else
+		(void)kill(h->qemu, SIGKILL);
+	h->stop = h->stop == STOP_ASKED ? STOP_QUIT : STOP_KILLED;
+	h->stop_by = guest_now_ms() + QUIT_MS;
+}
+
+static void say_how_stopped(struct vmhost *h)
+{
+	static const char quit[] = "it did not switch itself off, so QEMU was told to end";
+	static const char killed[] = "it did not switch itself off and QEMU did not end, so that was killed";
+	const char *words = h->stop == STOP_QUIT ? quit : killed;
+
+	say_err(h, ETIMEDOUT, MSG_STAGE_MACHINE, words, strlen(words));
 }
 
 /* QEMU has ended: what came before that is still passed on. */
@@ -238,10 +354,57 @@ static void ATTR_NORETURN finish(struct vmhost *h)
 	while (r == 0 && !bridge_local_ended(h->bridge) && guest_now_ms() < end &&
 	       (!bridge_remote_ended(h->bridge) || !bridge_idle(h->bridge)))
 		r = step(h, (int)(end - guest_now_ms()));
-	/* A machine that was switched off ends with 0. */
-	if ((!bridge_greeted(h->bridge) || h->status != 0) && !bridge_local_ended(h->bridge))
-		say_no_machine(h, EIO);
+	while (h->output >= 0 && is_readable(h->output))
+		take_output(h);
+	if (!bridge_local_ended(h->bridge)) {
+		if (h->stop != STOP_ASKED)
+			say_how_stopped(h);
+		/* A machine that was switched off ends with 0. */
+		else if (!bridge_greeted(h->bridge) || h->status != 0 || h->words.panic[0])
+			say_ended(h);
+	}
 	leave(r < 0 ? EXIT_BROKEN : 0);
+}
+
+/* Its port is gone, and soon so is QEMU itself. */
+static int end_qemu(struct vmhost *h)
+{
+	int r = 0;
+
+	vmqmp_quit(&h->monitor);
+	for (int64_t end = guest_now_ms() + LAST_MS; r == 0 && !h->ended && guest_now_ms() < end;)
+		r = step(h, (int)(end - guest_now_ms()));
+	(void)kill(h->qemu, SIGKILL);
+	while (r == 0 && !h->ended)
+		r = step(h, -1);
+	return r;
+}
+
+static int run(struct vmhost *h)
+{
+	int r = 0;
+
+	while (r == 0 && !h->ended) {
+		bool starts = !bridge_greeted(h->bridge);
+		int64_t left = h->stop_by > 0 ? h->stop_by - guest_now_ms() : -1;
+
+		if (h->stop_by > 0 && left <= 0) {
+			stop_harder(h);
+			continue;
+		}
+		if (starts && (left < 0 || left > LOOK_MS))
+			left = LOOK_MS;
+		r = step(h, (int)left);
+		if (bridge_local_ended(h->bridge))
+			leave(0);
+		if (starts && !bridge_greeted(h->bridge) && !h->ended)
+			watch_start(h);
+		if (h->monitor.stopped && h->stop_by == 0 && !h->ended)
+			say_stopped(h);
+		if (r == 0 && bridge_remote_ended(h->bridge) && !h->ended)
+			r = end_qemu(h);
+	}
+	return r;
 }
 
 static int64_t read_number(const char *text)
@@ -267,13 +430,12 @@ static void raise_files(void)
 void vmhost_run(const char *fd, char **argv)
 {
 	struct vmhost *h = xcalloc(1, sizeof(*h));
-	int64_t hello_by = 0;
 	int tap = -1;
 	int r;
 
 	guest_set_signals();
 	if (strcmp(argv[0], "--hello-ms") == 0 && argv[1] && argv[2]) {
-		hello_by = guest_now_ms() + read_number(argv[1]);
+		h->hello_by = guest_now_ms() + read_number(argv[1]);
 		argv += 2;
 	}
 	if (strcmp(argv[0], "--tap") == 0 && argv[1]) {
@@ -286,30 +448,10 @@ void vmhost_run(const char *fd, char **argv)
 	r = start(h, argv, tap);
 	if (r < 0)
 		guest_die("cannot start QEMU");
-	while (r == 0 && !h->ended) {
-		bool waits = hello_by > 0 && !bridge_greeted(h->bridge);
-		int64_t left = waits ? hello_by - guest_now_ms() : -1;
-
-		if (waits && left <= 0) {
-			say_no_machine(h, ETIMEDOUT);
-			leave(0);
-		}
-		r = step(h, (int)left);
-		if (bridge_local_ended(h->bridge))
-			leave(0);
-		/* Its port is gone, and soon so is QEMU itself. */
-		if (bridge_remote_ended(h->bridge) && !h->ended) {
-			(void)kill(h->qemu, SIGTERM);
-			for (int64_t end = guest_now_ms() + LAST_MS; r == 0 && !h->ended && guest_now_ms() < end;)
-				r = step(h, (int)(end - guest_now_ms()));
-			(void)kill(h->qemu, SIGKILL);
-			while (r == 0 && !h->ended)
-				r = step(h, -1);
-		}
-	}
-	if (r < 0)
+	r = run(h);
+	if (r < 0) {
 		say_err(h, EPROTO, MSG_STAGE_PROTOCOL, NULL, 0);
-	if (r < 0)
 		leave(EXIT_BROKEN);
+	}
 	finish(h);
 }

@@ -13,6 +13,7 @@
 #include "guest/vmbind.h"
 #include "guest/vmclock.h"
 #include "guest/vmroot.h"
+#include "guest/vmwords.h"
 #include "sys/fd.h"
 #include "wire/bridge.h"
 
@@ -57,6 +58,19 @@ static void log_line(const struct str *words)
 	str_adds(&s, str_text(words));
 	if (fd >= 0)
 		(void)!write(fd, s.p, s.len);
+}
+
+/* On the console, which is all there is before the port. */
+static void tell_stage(enum vmstage stage)
+{
+	static int console = -1;
+	char line[] = VMSTAGE_LINE "0\n";
+
+	if (console < 0)
+		console = open("/dev/console", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	line[sizeof(line) - 3] = (char)('0' + stage);
+	if (console >= 0)
+		(void)!write(console, line, sizeof(line) - 1);
 }
 
 static void note_module(const char *what, int errnum)
@@ -136,6 +150,7 @@ static void make_names(void)
 	port = vmroot_port(conf.port, PORT_MS, &what);
 	if (port < 0)
 		fail("the port to the host", what, port);
+	tell_stage(VMSTAGE_PORT);
 	if (conf.clock > 0)
 		set_clock(conf.clock * 1000000000, false);
 	if (conf.hostname && sethostname(conf.hostname, strlen(conf.hostname)) < 0)
@@ -163,6 +178,7 @@ static void make_machine(void)
 	r = vmroot_devices(&conf, PORT_MS, &what);
 	if (r < 0)
 		fail("the machine has no such device", what, r);
+	tell_stage(VMSTAGE_ROOT);
 	make_network();
 	r = vmroot_enter(&what);
 	if (r < 0)
@@ -283,10 +299,12 @@ void vminit_run(void)
 	(void)close_fd(null);
 	if (r < 0)
 		fail("cannot mount", what, r);
+	tell_stage(VMSTAGE_INIT);
 	read_conf("/igloo.conf");
 	r = vmroot_modules(note_module, &what);
 	if (r < 0)
 		fail("cannot load modules", what, r);
+	tell_stage(VMSTAGE_MODULES);
 	make_machine();
 	run_guest(false);
 	switch_off();

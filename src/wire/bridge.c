@@ -242,6 +242,8 @@ static int on_host_word(struct bridge *b, const struct frame *f, bool remote)
 	if (f->type != FRAME_SHUTDOWN && f->type != FRAME_PING && f->type != FRAME_TIME && f->type != FRAME_ROUTE)
 		return -EPROTO;
 	b->pings += f->type == FRAME_PING;
+	if (!remote && f->type == FRAME_SHUTDOWN && b->ops.on_shutdown)
+		b->ops.on_shutdown(b->ops.user, msg_get_grace(f));
 	if (!remote)
 		return bridge_send(b, 0, (enum frame_type)f->type, 0, f->payload, f->len);
 	if (f->type == FRAME_TIME && b->ops.on_time)

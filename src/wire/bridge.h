@@ -47,6 +47,8 @@ enum bridge_end { BRIDGE_HOST, BRIDGE_GUEST };
 struct bridge_ops {
 	/* Of the host's side: HELLO came, and nothing was sent to the remote end yet. */
 	void (*on_hello)(void *user);
+	/* Of the host's side: SHUTDOWN was passed on. */
+	void (*on_shutdown)(void *user, uint32_t grace_ms);
 	/* The others are of the guest's side. */
 	/* An EXEC_MAIN command has ended and its output was sent; EXIT follows. Nothing else runs any more. */
 	void (*on_main_end)(void *user);

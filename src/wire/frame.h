@@ -28,6 +28,7 @@
  *   SIGNAL    host   command  u32 signal              after EXEC; without effect when the command ended
  *   SHUTDOWN  host   0        u32 grace in ms         at any time; the guest's answer is the end of the
  *                                                     connection, when nothing runs any more
+ *   STAGE     guest  0        u8 how far (guest/vmwords.h)   before HELLO, for a kind that has a machine
  *   PING      host   0        u64 of the host's       at any time
  *   PONG      guest  0        the same u64            once for each PING
  *   DIAL      host   dialling u16 port (not 0)        at any time; the stream's number is chosen like a command's.
@@ -109,6 +110,7 @@ enum frame_type {
 	FRAME_PORTS = 20,
 	FRAME_CLOSE = 21,
 	FRAME_ROUTE = 28,
+	FRAME_STAGE = 29,
 };
 
 enum frame_flag {

@@ -50,7 +50,7 @@ fi
 
 like "igloo doctor" "$(igloo doctor)" "*machines' network: a tap*"
 port=$((20000 + RANDOM % 20000))
-ok "a machine with a tap" env IGLOO_VM_NET=tap "${vm[@]}" "${box_options[@]}" --detach --name net -p "$port:8000" -- \
+ok "a machine with a tap" env IGLOO_VM_NET=tap "${vm[@]}" --share-ro "$P:$P" --detach --name net -p "$port:8000" -- \
 	python3 -m http.server --bind 127.0.0.1 8000
 from_now
 probe_there closed

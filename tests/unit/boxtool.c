@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* "ADDRESS PORT" in `text`. */
@@ -108,6 +109,10 @@ int main(int argc, char **argv)
 			if (write(1, bytes, (size_t)n) != n)
 				return 1;
 		return n < 0;
+	}
+	if (strcmp(what, "time") == 0) {
+		printf("%lld\n", (long long)time(NULL));
+		return 0;
 	}
 	if (strcmp(what, "links") == 0)
 		return links();

@@ -109,6 +109,7 @@ static int boot(const char *kernel, const char *initrd, const char *share)
 			    .shares = shares,
 			    .n_shares = 1,
 			    .console = options.console ? 2 : -1,
+			    .verbose = true,
 			    .monitor = -1,
 			    .accel = options.kvm ? MACHINE_KVM : MACHINE_TCG};
 	_cleanup_strv_ struct strv argv = STRV_INIT;

@@ -101,7 +101,7 @@ static void add_console(const struct machine *m, struct strv *to)
 {
 	if (m->console >= 0) {
 		strv_add(to, "-chardev");
-		strv_addf(to, "file,id=console,path=/dev/fd/%d", m->console);
+		strv_addf(to, "file,id=console,path=/proc/self/fd/%d", m->console);
 		add2(to, "-serial", "chardev:console");
 	}
 	if (m->monitor >= 0) {
@@ -137,7 +137,10 @@ static void add_kernel(const struct machine *m, struct strv *to)
 	add2(to, "-kernel", m->kernel);
 	add2(to, "-initrd", m->initrd);
 	strv_add(to, "-append");
-	strv_addf(to, "%s panic=-1 reboot=t cryptomgr.notests%s%s", m->console >= 0 ? "console=ttyS0" : "quiet",
+	strv_addf(to, "%s panic=-1 reboot=t cryptomgr.notests%s%s",
+		  m->console < 0 ? "quiet"
+		  : m->verbose   ? "console=ttyS0"
+				 : "console=ttyS0 quiet",
 		  m->append ? " " : "", m->append ? m->append : "");
 }
 

@@ -55,7 +55,8 @@ struct machine {
 	size_t n_shares;
 	const char *netdev;      /* "tap,fd=7": the value of -netdev without id; NULL: no network */
 	const char *mac;         /* of it; NULL: QEMU's own */
-	int console;             /* inherited: what the kernel prints, for diagnosis; costs time. -1: none */
+	int console;             /* inherited: what the kernel prints, of errors and worse. -1: none */
+	bool verbose;            /* and all else, for diagnosis: costs time */
 	int monitor;             /* inherited: a connected stream socket for QMP; -1: none */
 	const struct strv *more; /* arguments behind all others; NULL: none */
 	bool sandbox;            /* -sandbox on: the build has it (probe it) */
