@@ -156,7 +156,7 @@ within 20 bash -c 'igloo logs stays | grep -q "^begun"'
 like "igloo logs, without the secret" "$(igloo logs stays)" 'begun \[secret TOKEN\] \[secret TOKEN\]*'
 echo word >word
 answers() { [[ $(curl -sS -m 20 --noproxy '*' "http://127.0.0.1:$port/word" 2>/dev/null) == word ]]; }
-ok "a forwarded port" within 30 answers
+ok "a forwarded port" within 90 answers
 
 # QEMU, in the box.
 pid=$(supervisor stays)

@@ -61,7 +61,7 @@ prints "its links and routes are a sandbox's, IPv6 on its loopback only" \
 import os
 print(*sorted(os.listdir("/sys/class/net")), *sorted(l.split()[1] for l in open("/proc/net/route")), "IPv6",
       *{l.split()[5] for l in open("/proc/net/if_inet6")})'
-ok "a forwarded port" within 30 served
+ok "a forwarded port" within 90 served
 
 # -- what is granted while it runs ---------------------------------------------------------------------
 

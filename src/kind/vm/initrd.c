@@ -47,8 +47,13 @@ int initrd_get(const struct vmcache *c, const struct initrd *i, char **ret_path,
 	_cleanup_newc_ struct newc a = NEWC_INIT;
 	uint64_t key = key_of(i);
 	char *made = vmcache_find(c, "initrd", key);
+	_cleanup_close_ int lock = -1;
 	int r;
 
+	if (!made && (lock = vmcache_lock(c, e)) < 0)
+		return lock;
+	if (!made)
+		made = vmcache_find(c, "initrd", key);
 	if (made) {
 		*ret_path = made;
 		return 0;

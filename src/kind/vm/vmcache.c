@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 
 enum { DAY = 24 * 3600, UNUSED_MAX = 30 * DAY };
@@ -89,6 +90,16 @@ static void drop_unused(const struct vmcache *c)
 	}
 	(void)closedir(d);
 	file_sweep_temporary(c->dir, "");
+}
+
+int vmcache_lock(const struct vmcache *c, struct err **e)
+{
+	_cleanup_close_ int fd = file_open_beneath(c->dir, "", O_RDONLY | O_DIRECTORY, 0);
+	int r = fd < 0 ? fd : 0;
+
+	while (r == 0 && flock(fd, LOCK_EX) < 0)
+		r = errno == EINTR ? 0 : -errno;
+	return r < 0 ? err_errno(e, -r, "cannot lock '%s'", c->path) : take_fd(&fd);
 }
 
 int vmcache_put(const struct vmcache *c, const char *what, uint64_t key, const void *bytes, size_t n, char **ret_path,

@@ -32,6 +32,10 @@ void vmcache_key_add_state(uint64_t *key, const struct stat *st);
 /* The absolute path of "<what>-<key>" where it is there, is a regular file and not empty, marked as used; NULL
  * otherwise. The caller frees it. */
 char *vmcache_find(const struct vmcache *c, const char *what, uint64_t key);
+/* Who makes something holds this: two that make the same would replace each other's, which the first may be using
+ * already, and a file without a name cannot be mounted. Look again when it is held. Returns a descriptor, to be closed;
+ * waits for it. -errno. */
+int vmcache_lock(const struct vmcache *c, struct err **e);
 /* Puts it there, and drops what has not been used for long. */
 int vmcache_put(const struct vmcache *c, const char *what, uint64_t key, const void *bytes, size_t n, char **ret_path,
 		struct err **e);

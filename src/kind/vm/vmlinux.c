@@ -57,6 +57,7 @@ int vmlinux_get(const struct vmcache *c, const char *path, char **ret_path, stru
 	_cleanup_str_ struct str vmlinux = STR_INIT;
 	struct stat st = {0};
 	_cleanup_close_ int fd = open_image(path, &st, e);
+	_cleanup_close_ int lock = -1;
 	uint64_t key = VMCACHE_KEY_INIT;
 	char *made;
 	int r;
@@ -66,6 +67,10 @@ int vmlinux_get(const struct vmcache *c, const char *path, char **ret_path, stru
 	vmcache_key_add_text(&key, "vmlinux 2");
 	vmcache_key_add_state(&key, &st);
 	made = vmcache_find(c, "vmlinux", key);
+	if (!made && (lock = vmcache_lock(c, e)) < 0)
+		return lock;
+	if (!made)
+		made = vmcache_find(c, "vmlinux", key);
 	if (made) {
 		*ret_path = made;
 		return 0;
