@@ -1,10 +1,11 @@
 /* What a machine prints, and what its QEMU's monitor says, in pieces: the first byte is their size. */
 #include "fuzz.h"
 
-#include "base/mem.h"
+#include "guest/vmqmp.h"
+#include "guest/vmwords.h"
 
-#include "guest/vmqmp.c"
-#include "guest/vmwords.c"
+#include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -588,6 +588,7 @@ TEST(redirects_routes_of_the_sender_and_groups)
 	/* Redirect 192.0.0.2 to 192.0.0.3, as to a packet that was sent. */
 	uint8_t m[36] = {5, 1, 0,  0,   192, 0, 0,   3, 0x45, 0, 0,   28, 0, 1,
 			 0, 0, 64, UDP, 0,   0, 192, 0, 0,    1, 192, 0,  0, 2};
+	static const uint8_t source_route[8] = {0x83, 7, 4, 8, 8, 8, 8, 0};
 	static const uint8_t query[8] = {0x11, 0, 0xee, 0xff, 0, 0, 0, 0};
 	uint8_t f[256];
 	uint8_t u[64];
@@ -603,7 +604,7 @@ TEST(redirects_routes_of_the_sender_and_groups)
 	/* Loose source route by way of 192.0.0.1 to 8.8.8.8. */
 	(void)put_ip(f + at, "192.0.0.2", "192.0.0.1", UDP, u, n, 0);
 	memmove(f + at + 28, f + at + 20, n);
-	memcpy(f + at + 20, "\x83\x07\x04\x08\x08\x08\x08\x00", 8);
+	memcpy(f + at + 20, source_route, sizeof(source_route));
 	f[at] = 0x47;
 	put16(f + at + 2, (unsigned)(28 + n));
 	put16(f + at + 10, 0);

@@ -1,11 +1,12 @@
 /* What a machine says on its console, what QEMU says on its monitor, and when a machine that starts is given up. */
 #include "test.h"
 
-#include "base/mem.h"
+#include "guest/vmlive.h"
+#include "guest/vmqmp.h"
+#include "guest/vmwords.h"
 
-#include "guest/vmlive.c"
-#include "guest/vmqmp.c"
-#include "guest/vmwords.c"
+#include <sys/socket.h>
+#include <unistd.h>
 
 static struct vmwords w;
 
