@@ -12,8 +12,9 @@
  * `/init`, as PID 1 of a machine (vminit.c), reads /igloo.conf (see vmconf.h).
  *
  * `igloo-guest --service PATH BOX` as root in a machine with a system of its own (NixOS): a service of that system,
- * which has mounted the box's root on the folder BOX. PATH is that of the file above. What is to be seen of the box in the
- * system is mounted (vmbind.h), then it is as in any machine, and ends with the box; what is to follow is the system's.
+ * which has mounted the box's root on the folder BOX. PATH is that of the file above. What is to be seen of the box in
+ * the system is mounted (vmbind.h), then it is as in any machine, and ends with the box; what is to follow is the
+ * system's.
  */
 #ifndef IGLOO_GUEST_VM_H
 #define IGLOO_GUEST_VM_H

@@ -297,12 +297,15 @@ static void ATTR_NORETURN give_up(struct vmhost *h, const char *why)
 static void watch_start(struct vmhost *h)
 {
 	int64_t now = guest_now_ms();
+	char spins[64];
 
 	switch (vmlive_check(&h->live, now, vmlive_cpu_ms(h->qemu))) {
 	case VMLIVE_SPINS:
-		give_up(h, "45 s of processor time went by");
+		(void)snprintf(spins, sizeof(spins), "%d s of processor time went by",
+			       (int)(vmlive_spin_ms(&h->live) / 1000));
+		give_up(h, spins);
 	case VMLIVE_IDLES:
-		give_up(h, "it did nothing for a minute");
+		give_up(h, "it has done nothing for long");
 	default:
 		break;
 	}
@@ -435,7 +438,8 @@ void vmhost_run(const char *fd, char **argv)
 
 	guest_set_signals();
 	if (strcmp(argv[0], "--hello-ms") == 0 && argv[1] && argv[2]) {
-		h->hello_by = guest_now_ms() + read_number(argv[1]);
+		h->live.whole = read_number(argv[1]);
+		h->hello_by = guest_now_ms() + h->live.whole;
 		argv += 2;
 	}
 	if (strcmp(argv[0], "--tap") == 0 && argv[1]) {

@@ -130,17 +130,24 @@ TEST(monitor_is_asked)
 
 TEST(a_machine_that_starts_is_given_up)
 {
-	struct vmlive l = {0};
+	struct vmlive l = {.whole = 180000};
+	enum { SPIN = 45000, IDLE = 60000 };
 
 	vmlive_progress(&l, 1000, 200);
 	CHECK(vmlive_check(&l, 2000, 900) == VMLIVE_FINE);
 	/* A busy host's: much time, some of it its own. */
 	CHECK(vmlive_check(&l, 1000 + 170000, 200 + 17000) == VMLIVE_FINE);
-	CHECK(vmlive_check(&l, 1000 + 50000, 200 + VMLIVE_SPIN_MS) == VMLIVE_SPINS);
-	CHECK(vmlive_check(&l, 1000 + VMLIVE_IDLE_MS, 200 + 300) == VMLIVE_IDLES);
-	CHECK(vmlive_check(&l, 1000 + VMLIVE_IDLE_MS - 1, 200) == VMLIVE_FINE);
+	CHECK(vmlive_check(&l, 1000 + 50000, 200 + SPIN) == VMLIVE_SPINS);
+	CHECK(vmlive_check(&l, 1000 + IDLE, 200 + 300) == VMLIVE_IDLES);
+	CHECK(vmlive_check(&l, 1000 + IDLE - 1, 200) == VMLIVE_FINE);
 	vmlive_progress(&l, 61000, 500);
 	CHECK(vmlive_check(&l, 61000 + 2000, 500) == VMLIVE_FINE);
+	/* A system of its own; and KVM. */
+	l.whole = 900000;
+	CHECK(vmlive_check(&l, 61000 + 100000, 500 + 100000) == VMLIVE_FINE);
+	l.whole = 20000;
+	CHECK(vmlive_check(&l, 61000 + 9999, 500) == VMLIVE_FINE);
+	CHECK(vmlive_check(&l, 61000 + 10000, 500 + 10000) == VMLIVE_SPINS);
 	CHECK(vmlive_cpu_ms(getpid()) >= 0 && vmlive_cpu_ms(getpid()) < 60000);
 }
 
