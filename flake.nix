@@ -37,6 +37,12 @@
       default = igloo;
     });
 
+    # For the systems of `igloo run --in vm --guest nixos`: docs/nixos.md.
+    nixosModules = rec {
+      igloo = ./nix/nixos/module.nix;
+      default = igloo;
+    };
+
     devShells = each (pkgs: {
       default = pkgs.mkShell {
         inputsFrom = [ (pkgs.callPackage package { }) ];
