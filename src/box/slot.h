@@ -9,6 +9,7 @@
  *                cache        Nix's caches while resolving (never seen by commands)
  *                env          environment records and source indexes; no box can write it
  *                host-paths   the host-backed set (box/hostpaths.h)
+ *                guests       what machines with a system of their own keep, a folder each (kind/vm/nixos.h)
  *                roots        links that root host-backed paths on the host
  *
  * The id is the last part of the repository's name and 12 hex digits of its path's hash, or the name

@@ -106,6 +106,7 @@ int slotcopy_make(int from, int parent, const char *name, struct copytree *c, ch
 		return err_errno(e, errno, "cannot make the folder of a copy of '%s'", name);
 	dir = file_open_beneath(parent, temporary, O_RDONLY | O_DIRECTORY, 0);
 	c->leave_out = is_no_content;
+	c->owned = "guests"; /* kind/vm/nixos.h */
 	r = dir < 0 ? err_errno(e, -dir, "cannot open the folder of a copy of '%s'", name)
 		    : copytree_run(c, from, dir, e);
 	/* Its time is now, not the original's: together with its inode it tells views apart (box/hostpaths.h), and

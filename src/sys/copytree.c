@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 enum { DEPTH_MAX = 2000, MODE_BITS = 01777 };
@@ -129,6 +130,26 @@ static int set_times(int fd, const struct stat *st)
 	return futimens(fd, times) < 0 ? -errno : 0;
 }
 
+/* Source: QEMU's hw/9pfs/9p-local.c, "mapped-xattr". */
+static int copy_owners(const struct walk *w, int in, int out)
+{
+	static const char *const names[] = {"user.virtfs.uid", "user.virtfs.gid", "user.virtfs.mode",
+					    "user.virtfs.rdev"};
+	const char *top = w->c->owned;
+	size_t n = top ? strlen(top) : 0;
+	char value[16];
+
+	if (!top || strncmp(str_text(&w->path), top, n) != 0 || (w->path.len > n && w->path.p[n] != '/'))
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		ssize_t k = fgetxattr(in, names[i], value, sizeof(value));
+
+		if (k >= 0 ? fsetxattr(out, names[i], value, (size_t)k, 0) < 0 : errno != ENODATA && errno != ENOTSUP)
+			return -errno;
+	}
+	return 0;
+}
+
 static int copy_regular(struct walk *w, int from, int to, const char *name, const struct stat *st, struct err **e)
 {
 	_cleanup_close_ int in = open_from(from, name, st);
@@ -144,6 +165,8 @@ static int copy_regular(struct walk *w, int from, int to, const char *name, cons
 	if (r == 1)
 		w->c->cloned += (uint64_t)st->st_size;
 	w->c->bytes += (uint64_t)st->st_size;
+	if (r >= 0)
+		r = copy_owners(w, in, out);
 	if (r >= 0)
 		r = fchmod(out, st->st_mode & MODE_BITS) < 0 ? -errno : set_times(out, st);
 	return r < 0 ? failed(w, r, "copy", e) : 0;
@@ -194,7 +217,9 @@ static int copy_sub(struct walk *w, int from, int to, const char *name, const st
 	r = copy_folder(w, in, out, depth + 1, e);
 	if (r < 0)
 		return r;
-	r = fchmod(out, st->st_mode & MODE_BITS) < 0 ? -errno : set_times(out, st);
+	r = copy_owners(w, in, out);
+	if (r == 0)
+		r = fchmod(out, st->st_mode & MODE_BITS) < 0 ? -errno : set_times(out, st);
 	return r < 0 ? failed(w, r, "copy", e) : 0;
 }
 

@@ -14,6 +14,9 @@ struct copytree {
 	bool (*leave_out)(const char *name);                /* of the entries of the topmost folder */
 	int (*tick)(void *arg, const struct copytree *now); /* now and then; a result below 0 ends the copy with it */
 	void *arg;
+	/* An entry of the topmost folder: what is below keeps the extended attributes "user.virtfs.*", in which QEMU
+	 * has the owners, modes and kinds of a machine's files. */
+	const char *owned;
 
 	/* What was copied. */
 	uint64_t entries; /* names below the topmost folder */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 struct places {
@@ -53,6 +54,34 @@ static struct stat state(int dir, const char *name)
 
 	(void)fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW);
 	return st;
+}
+
+/* Of a machine's files, and of no others. */
+TEST(owners_of_a_machine)
+{
+	_cleanup_places_ struct places p = make_places();
+	struct copytree c = {.owned = "guests"};
+	char value[16];
+
+	for (size_t i = 0; i < 2; i++) {
+		const char *top = i ? "guestsroom" : "guests";
+		_cleanup_free_ char *file = xasprintf("from/%s/file", top);
+
+		CHECK(mkdirat(p.from, top, 0700) == 0);
+		(void)close_fd(open(in(p.top, file), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+		if (setxattr(in(p.top, file), "user.virtfs.uid", "1234", 4, 0) < 0 && errno == ENOTSUP) {
+			test_lacks = "extended attributes";
+			return;
+		}
+		CHECK(setxattr(in(p.top, file), "user.other", "x", 1, 0) == 0);
+	}
+	CHECK(setxattr(in(p.top, "from/guests"), "user.virtfs.mode", "abcd", 4, 0) == 0);
+	CHECK(copies(&p, &c));
+	CHECK(getxattr(in(p.top, "to/guests/file"), "user.virtfs.uid", value, sizeof(value)) == 4);
+	CHECK(memcmp(value, "1234", 4) == 0);
+	CHECK(getxattr(in(p.top, "to/guests"), "user.virtfs.mode", value, sizeof(value)) == 4);
+	CHECK(getxattr(in(p.top, "to/guests/file"), "user.other", value, sizeof(value)) < 0);
+	CHECK(getxattr(in(p.top, "to/guestsroom/file"), "user.virtfs.uid", value, sizeof(value)) < 0);
 }
 
 TEST(everything_comes_along)
