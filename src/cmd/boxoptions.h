@@ -33,8 +33,8 @@ struct box_options {
 	uint64_t timeout; /* milliseconds */
 	const char *kernel;
 	const char *accel;
-	bool nested;
 	const char *guest;
+	bool nested;
 	bool built;
 	bool detach;
 	struct strv allow; /* policy entries (net/policy.h) */
