@@ -353,7 +353,7 @@ int enter_prepare(const struct box_options *o, bool interactive, struct enter *i
 		r = enter_environment(o, false, interactive, in, NULL, e);
 	if (r == 0)
 		r = asking_settle(o, in, e);
-	if (r == 0)
+	if (r == 0 && !in->kind->machine)
 		r = plan_limits(in->got.limit[REQUESTS_CPUS], in->got.limit[REQUESTS_MEMORY],
 				in->got.limit[REQUESTS_PIDS], e);
 	if (r == 0)

@@ -64,6 +64,18 @@ TEST(kept_of_another_boot)
 	CHECK(!v.cached);
 }
 
+TEST(said_once)
+{
+	CHECK(accel_is_news(dir, "there is no KVM"));
+	CHECK(!accel_is_news(dir, "there is no KVM"));
+	CHECK(accel_is_news(dir, "another reason") && !accel_is_news(dir, "another reason"));
+	/* Of another boot. */
+	CHECK(file_replace(dir, "kvm-said", "00000000-0000-0000-0000-000000000000\nanother reason", 50, 0600, false,
+			   NULL) == 0);
+	CHECK(accel_is_news(dir, "another reason"));
+	CHECK(accel_is_news(-1, "another reason"));
+}
+
 TEST(choose)
 {
 	_cleanup_accel_verdict_ struct accel_verdict v = {0};
@@ -79,6 +91,7 @@ TEST(choose)
 	r = accel_choose(ACCEL_KVM, dir, &a, &x, &e);
 	CHECK(w.usable ? r == 0 : r == -EOPNOTSUPP && strstr(err_hints(e), "--accel tcg"));
 	(void)file_remove_tree(dir, "kvm-probe", NULL);
+	(void)file_remove_tree(dir, "kvm-said", NULL);
 	(void)rmdir(folder);
 }
 

@@ -13,6 +13,7 @@
 static const char *const names[] = {[ACCEL_AUTO] = "auto", [ACCEL_KVM] = "kvm", [ACCEL_TCG] = "tcg"};
 
 static const char cache_name[] = "kvm-probe";
+static const char said_name[] = "kvm-said";
 
 int accel_parse(const char *name, enum accel *ret, struct err **e)
 {
@@ -35,20 +36,23 @@ void accel_verdict_release(struct accel_verdict *v)
 	v->why = NULL;
 }
 
+static int read_boot(struct str *to)
+{
+	_cleanup_close_ int proc = file_open_user("/proc/sys/kernel/random", O_PATH | O_DIRECTORY);
+
+	return proc < 0 ? proc : file_read(proc, "boot_id", 128, to, NULL);
+}
+
 /* What the kept timing is good for: this boot, this kernel, this device. */
 static int cache_head(int device, struct str *to)
 {
 	_cleanup_str_ struct str boot = STR_INIT;
-	_cleanup_close_ int proc = file_open_user("/proc/sys/kernel/random", O_PATH | O_DIRECTORY);
 	struct utsname u;
 	struct stat st;
-	int r;
+	int r = read_boot(&boot);
 
-	if (proc < 0 || uname(&u) < 0 || fstat(device, &st) < 0)
-		return -EIO;
-	r = file_read(proc, "boot_id", 128, &boot, NULL);
-	if (r < 0)
-		return r;
+	if (r < 0 || uname(&u) < 0 || fstat(device, &st) < 0)
+		return r < 0 ? r : -EIO;
 	str_addf(to, "kvm-probe 1 %.36s %s %s %x %" PRIu64 "\n", str_text(&boot), u.release, u.version,
 		 (unsigned)st.st_rdev, (uint64_t)st.st_ino);
 	return 0;
@@ -153,6 +157,20 @@ void accel_probe(const char *device, int dir, struct accel_verdict *ret)
 			store(dir, &head, us);
 	}
 	judge(device, us, ret);
+}
+
+bool accel_is_news(int dir, const char *why)
+{
+	_cleanup_str_ struct str now = STR_INIT;
+	_cleanup_str_ struct str said = STR_INIT;
+
+	if (dir < 0 || read_boot(&now) < 0)
+		return true;
+	str_adds(&now, why);
+	if (file_read(dir, said_name, 4096, &said, NULL) == 0 && strcmp(str_text(&said), now.p) == 0)
+		return false;
+	(void)file_replace(dir, said_name, now.p, now.len, 0600, false, NULL);
+	return true;
 }
 
 int accel_choose(enum accel wish, int dir, enum accel *ret, struct accel_verdict *ret_verdict, struct err **e)

@@ -37,6 +37,10 @@ void accel_verdict_release(struct accel_verdict *v);
  * fails: what goes wrong is the verdict. Needs some 10 ms the first time, ACCEL_PROBE_MAX_MS at most. */
 void accel_probe(const char *device, int dir, struct accel_verdict *ret);
 
+/* Whether the user is to be told `why`: not again in this boot of the host. `dir` keeps what was said ("kvm-said"; -1:
+ * nothing is kept, so always). */
+bool accel_is_news(int dir, const char *why);
+
 /* ACCEL_KVM or ACCEL_TCG for a wish; *ret_verdict (released by the caller) says what was found, for `igloo doctor`.
  * ACCEL_TCG does not look: usable is false and why is "". -EOPNOTSUPP with a hint where KVM was demanded and is not
  * usable. */

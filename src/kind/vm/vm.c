@@ -95,7 +95,7 @@ static int choose_accel(const struct box_spec *spec, enum accel *ret, struct err
 
 	if (r == 0)
 		r = accel_choose(wish, dir, ret, &verdict, e);
-	if (r == 0 && wish == ACCEL_AUTO && *ret == ACCEL_TCG && !verdict.cached)
+	if (r == 0 && wish == ACCEL_AUTO && *ret == ACCEL_TCG && accel_is_news(dir, verdict.why))
 		log_note("the machine is emulated, which is slow and no security boundary of its own (the sandbox "
 			 "around "
 			 "it is one): %s",
