@@ -119,6 +119,19 @@ static void check_terminal(struct sup *s)
 	supervise_set_timer(s, KILL_AFTER_MS);
 }
 
+/* A machine takes seconds to start, and may never get there: who gives up then ends it, and not the command that is to
+ * come. Whether it was for that. */
+static bool gave_up(struct sup *s, int signo)
+{
+	if (s->greeted || !s->box->kind->machine ||
+	    (signo != SIGINT && signo != SIGTERM && signo != SIGHUP && signo != SIGQUIT))
+		return false;
+	s->result.how = SUPERVISE_SIGNALLED;
+	s->result.value = signo;
+	s->done = true;
+	return true;
+}
+
 static void on_signal(struct sup *s)
 {
 	struct signalfd_siginfo info;
@@ -131,6 +144,8 @@ static void on_signal(struct sup *s)
 	}
 	/* A terminal signals the whole process group, the command among it. */
 	if (s->foreground && info.ssi_code == SI_KERNEL && info.ssi_signo != SIGHUP)
+		return;
+	if (gave_up(s, (int)info.ssi_signo))
 		return;
 	ask_to_end(s, (int)info.ssi_signo);
 	if (info.ssi_signo == SIGHUP && !s->idle)
@@ -145,6 +160,10 @@ static void on_timer(struct sup *s)
 		return;
 	if (!s->timed_out && s->box->spec->limits.timeout_ms > 0) {
 		s->timed_out = true;
+		if (gave_up(s, SIGTERM)) {
+			s->result.how = SUPERVISE_TIMED_OUT;
+			return;
+		}
 		supervise_set_timer(s, KILL_AFTER_MS);
 		ask_to_end(s, SIGTERM);
 		return;
@@ -255,6 +274,7 @@ static int on_guest_frame(struct sup *s, const struct frame *f, struct err **e)
 		if (msg_get_hello(f, &hello) < 0 || hello.version != MSG_VERSION)
 			return err_set(e, EPROTO, "the guest speaks another version of the protocol");
 		starting_end(&s->starting, true);
+		s->greeted = true;
 		if (s->idle && s->on_started && !s->stopping)
 			s->on_started(s->user);
 		return 0;

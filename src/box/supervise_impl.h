@@ -47,6 +47,7 @@ struct sup {
 	struct tty_saved tty;
 	struct starting starting;
 	bool terminal_lost; /* and the command was told */
+	bool greeted;       /* HELLO came */
 	bool foreground;
 	bool main_pty;
 	bool idle; /* there is no main command */

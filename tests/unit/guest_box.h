@@ -197,7 +197,7 @@ static void box_kill(void)
  * have instead. */
 static int (*box_between)(int sock);
 
-static void box_open(void)
+static void ATTR_UNUSED box_open(void)
 {
 	uint64_t begin;
 	int s[2];
@@ -232,7 +232,7 @@ static void exec_with(uint32_t stream, uint32_t flags, char *const *argv, const 
 }
 
 /* Runs it with a pipe as stdout and stderr, of which the reading end is returned. */
-static int exec_piped(uint32_t stream, uint32_t flags, char *const *argv)
+static int ATTR_UNUSED exec_piped(uint32_t stream, uint32_t flags, char *const *argv)
 {
 	int p[2], fds[3];
 
@@ -245,7 +245,7 @@ static int exec_piped(uint32_t stream, uint32_t flags, char *const *argv)
 }
 
 /* Waits for the end of a stream: its exit code, 1000 + signal, or -errno of an ERR. */
-static int end_of(uint32_t stream)
+static int ATTR_UNUSED end_of(uint32_t stream)
 {
 	struct stream *s = &box.s[stream];
 
@@ -265,7 +265,7 @@ static void ATTR_UNUSED send_number(uint32_t stream, enum frame_type type, uint3
 }
 
 /* Reads until the end, or one line; the descriptor is closed at the end. The text is valid until the next call. */
-static const char *slurp(int fd, bool line)
+static const char ATTR_UNUSED *slurp(int fd, bool line)
 {
 	static char text[4096];
 	size_t n = 0;
