@@ -10,6 +10,7 @@ fi
 . "$here/lib.sh"
 
 mkproject project bash coreutils
+project=$PWD
 kernel=$IGLOO_TEST_KERNEL
 machine=(igloo run --in vm --accel tcg --memory 256M --cpus 1 --offline)
 vm=("${machine[@]}" --kernel "$kernel")
@@ -39,6 +40,9 @@ for tool in git bash nix nix-store tar nft ip; do
 done
 says "no QEMU" 125 '*QEMU*not installed*hint:*' env PATH="$T/bin" "$(command -v igloo)" run --in vm --kernel "$kernel" -- true
 one_line "no QEMU" "$err"
+cp "$(realpath "$(command -v qemu-system-x86_64)")" "$T/empty/qemu-system-x86_64"
+says "QEMU where no box of a machine has it" 125 "*$T/empty/qemu-system-x86_64*hint:*" env PATH="$T/empty:$PATH" "${vm[@]}" -- true
+rm "$T/empty/qemu-system-x86_64"
 says "a folder without a kernel" 125 "*$T/empty*" "${machine[@]}" --kernel "$T/empty" -- true
 one_line "a folder without a kernel" "$err"
 # A kernel without the module that everything comes through.
@@ -189,22 +193,46 @@ ok "with its QEMU" within 5 gone "$qemu"
 igloo rm forks >/dev/null
 clean "forks without end"
 
+# -- the host's store loses a path ----------------------------------------------------------------------------------------
+
+if [[ $EUID == 0 ]]; then
+	name=igloo-test-$RANDOM$RANDOM
+	host() { NIX_CONFIG="$HOST_NIX"$'\nsandbox = false\nsubstitute = false' "$@"; }
+	mkdir "$T/vanishing" && cp flake.nix flake.lock "$T/vanishing/" && cd "$T/vanishing" || exit 1
+	# shellcheck disable=SC2016 # Nix's own
+	sed -i 's|packages = \[|FILE = derivation { name = "'"$name"'"; system = "'"$SYSTEM"'"; builder = "${pkgs.bash}/bin/bash"; args = [ "-c" "echo made >$out" ]; };\n        &|' flake.nix
+	git init -q && git add -A
+	file=.#devShells.$SYSTEM.default.FILE
+	ok "a path of the host's store" host nix build --no-link "$file"
+	path=$(host nix eval --raw "$file.outPath")
+	# shellcheck disable=SC2016 # the box's
+	prints "in a machine" made "${vm[@]}" -- bash -c 'cat $FILE'
+	# As the host's garbage collection would, had somebody removed the roots.
+	rm -f "$XDG_STATE_HOME"/igloo/slots/vanishing-*/roots/*
+	ok "goes" host nix-store --delete "$path"
+	# shellcheck disable=SC2016
+	prints "and the next machine has it anew" made "${vm[@]}" -- bash -c 'cat $FILE'
+	cd "$project" || exit 1
+else
+	skip "the host's store loses a path" "root, to add to and delete from the host's store"
+fi
+
 # -- stopped at any moment ---------------------------------------------------------------------------------------------
 
 seed=${IGLOO_TEST_SEED-$RANDOM}
 RANDOM=$seed
 echo "# seed $seed"
 wrong=
-# Of three at once two are stopped, and of one the supervisor is killed.
-for round in {1..5}; do
+# Of five at once four are stopped, and of one the supervisor is killed.
+for round in {1..3}; do
 	pids=()
-	for name in a b c; do
+	for name in a b c d e; do
 		"${vm[@]}" --name "$name$round" -- sleep 1000 </dev/null &>/dev/null &
 		pids+=($!)
 	done
-	for name in a b c; do
+	for name in a b c d e; do
 		sleep "$((RANDOM % 2)).$((RANDOM % 10))"
-		if [[ $name == c ]]; then kill -KILL "${pids[2]}"; else igloo stop -t 0 "$name$round"; fi &>/dev/null
+		if [[ $name == e ]]; then kill -KILL "${pids[4]}"; else igloo stop -t 0 "$name$round"; fi &>/dev/null
 	done
 	for pid in "${pids[@]}"; do
 		# Who was stopped before there was a box has to be told again.

@@ -64,9 +64,24 @@ static int add_state(struct enclosure *c, struct err **e)
 	return item->source < 0 ? err_errno(e, -item->source, "cannot give %s to QEMU", c->state) : 0;
 }
 
+static const char *const folders[] = {"/usr", "/bin", "/lib", "/lib32", "/lib64", "/libx32"};
+
+int enclosure_check(const char *qemu, struct err **e)
+{
+	bool has = str_starts(qemu, STORE "/");
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders) && !has; i++)
+		has = str_starts(qemu, folders[i]) && qemu[strlen(folders[i])] == '/';
+	if (has)
+		return 0;
+	(void)err_set(e, ENOENT,
+		      "QEMU is '%s', and of the host's folders the box around a machine has /usr and " STORE " only",
+		      qemu);
+	return err_hint(e, "install it below /usr, or as a package of Nix, and have that in PATH");
+}
+
 int enclosure_sources(void *arg, struct err **e)
 {
-	static const char *const folders[] = {"/usr", "/bin", "/lib", "/lib32", "/lib64", "/libx32"};
 	static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/kvm"};
 	struct enclosure *c = arg;
 	int r = 0;

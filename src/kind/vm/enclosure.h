@@ -49,6 +49,9 @@ struct enclosure {
 	size_t n;
 };
 
+/* Whether that root has the program: -ENOENT with a hint for one that lies elsewhere. */
+int enclosure_check(const char *qemu, struct err **e);
+
 /* The two functions of struct monitor (kind/common/setup.h), with a struct enclosure. */
 int enclosure_sources(void *arg, struct err **e);
 int enclosure_fill(void *arg, int root, struct err **e);

@@ -224,6 +224,8 @@ static int prepare_parts(const struct kind_box *box, struct parts *p, struct err
 	if (r == 0)
 		r = qemu_find(&p->qemu, e);
 	if (r == 0)
+		r = enclosure_check(p->qemu, e);
+	if (r == 0)
 		r = choose_accel(box->spec, &p->accel, e);
 	if (r == 0)
 		r = fittings_plan(&box->spec->machine, p->accel == ACCEL_KVM, &p->fittings, e);
