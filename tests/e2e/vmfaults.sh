@@ -49,10 +49,10 @@ one_line "a folder without a kernel" "$err"
 release=$(basename "$(find "$kernel/lib/modules" -mindepth 1 -maxdepth 1 | head -n 1)")
 mkdir -p "$T/no9p/lib/modules/$release" "$T/no9p/boot"
 ln -s "$(find "$(realpath "$kernel")/boot" -name 'vmlinuz-*' | head -n 1)" "$T/no9p/boot/"
-grep -v 9pnet_virtio "$kernel/lib/modules/$release/modules.dep" >"$T/no9p/lib/modules/$release/modules.dep"
-for file in modules.order modules.builtin kernel; do
-	ln -s "$(realpath "$kernel")/lib/modules/$release/$file" "$T/no9p/lib/modules/$release/"
+for file in modules.dep modules.order modules.builtin; do
+	! [[ -e $kernel/lib/modules/$release/$file ]] || grep -v 9pnet_virtio "$kernel/lib/modules/$release/$file" >"$T/no9p/lib/modules/$release/$file"
 done
+ln -s "$(realpath "$kernel")/lib/modules/$release/kernel" "$T/no9p/lib/modules/$release/"
 says "no usable module: which" 125 "*9pnet_virtio*" "${machine[@]}" --kernel "$T/no9p" -- true
 like "and where there is one" "$err" "*hint:*"
 says "more memory than there is" 125 "*MiB of memory*possible on this host*" igloo run --in vm --kernel "$kernel" --memory 1000G -- true
