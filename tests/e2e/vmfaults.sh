@@ -73,17 +73,19 @@ clean "what is refused"
 # -- a QEMU that is none -----------------------------------------------------------------------------------------
 
 # fake SCRIPT: a program as QEMU, in the host's store, since the box of a machine has nothing else of the user's.
-fakes=()
 fake()
 {
+	local path
 	rm -rf "$T/fake" && mkdir -p "$T/fake/bin"
 	printf '#!/bin/sh\n[ "$3" != -version ] || exit 0\n%s\n' "$1" >"$T/fake/bin/qemu-system-x86_64"
 	chmod 755 "$T/fake/bin/qemu-system-x86_64"
-	fakes+=("$(NIX_CONFIG=$HOST_NIX nix-store --add "$T/fake")")
-	PATH=${fakes[-1]}/bin:$PATH "${vm[@]}" -- true
+	path=$(NIX_CONFIG=$HOST_NIX nix-store --add "$T/fake")
+	PATH=$path/bin:$PATH "${vm[@]}" -- true
+	set -- $?
+	NIX_CONFIG=$HOST_NIX nix-store --delete "$path" &>/dev/null
+	return "$1"
 }
 if [[ $EUID == 0 ]]; then
-	trap 'NIX_CONFIG=$HOST_NIX nix-store --delete "${fakes[@]}" &>/dev/null; finish' EXIT
 	hello='\030\0\0\0\0\0\0\0\001\0\001\0\0\0\001\0\0\0iglooigloonnonce'
 	says "QEMU ends at once" 125 "*machine*ended with code 3*its last words*" fake 'echo its last words >&2; exit 3'
 	one_line "QEMU ends at once" "$err"
@@ -205,6 +207,8 @@ if [[ $EUID == 0 ]]; then
 	file=.#devShells.$SYSTEM.default.FILE
 	ok "a path of the host's store" host nix build --no-link "$file"
 	path=$(host nix eval --raw "$file.outPath")
+	drv=$(host nix eval --raw "$file.drvPath")
+	trap 'host nix-store --delete "$path" "$drv" &>/dev/null; finish' EXIT
 	# shellcheck disable=SC2016 # the box's
 	prints "in a machine" made "${vm[@]}" -- bash -c 'cat $FILE'
 	# As the host's garbage collection would, had somebody removed the roots.
