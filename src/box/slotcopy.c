@@ -146,6 +146,16 @@ static int root_group(struct hoststore *host, const char *base, const struct str
 	return r < 0 || valid.n == 0 ? r : hoststore_root(host, &valid, link, e);
 }
 
+uint64_t slotcopy_entries(int dir, const struct copytree *c)
+{
+	_cleanup_close_ int roots = file_open_beneath(dir, "roots", O_RDONLY | O_DIRECTORY, 0);
+	_cleanup_strv_ struct strv names = STRV_INIT;
+
+	if (roots >= 0)
+		names_in(roots, true, &names);
+	return c->entries - names.n;
+}
+
 int slotcopy_root(int dir, const char *path, struct err **e)
 {
 	_cleanup_close_ int roots = file_open_beneath(dir, "roots", O_RDONLY | O_DIRECTORY, 0);

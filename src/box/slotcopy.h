@@ -21,6 +21,9 @@ int slotcopy_begin(struct err **e);
 int slotcopy_make(int from, int parent, const char *name, struct copytree *c, char **ret_temporary, int *ret_dir,
 		  struct err **e);
 
+/* How many entries of a copy have to be there: all that was copied but its roots, which anybody may take away. */
+uint64_t slotcopy_entries(int dir, const struct copytree *c);
+
 /* Makes what the links in `roots` (in `dir`, whose absolute path is `path`) name garbage collection roots of the host
  * by these very links: those of a copy are known to the host by the original's path only. Needs the copy at its final
  * place. What is gone from the host is left out. Where the host has no Nix store to be asked there is nothing to do. */

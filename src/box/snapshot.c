@@ -81,7 +81,8 @@ static json_t *text_or_null(const char *text)
 	return j ? j : json_null();
 }
 
-static int describe(int dir, const struct slot *slot, const char *box, const struct copytree *c, struct err **e)
+static int describe(int dir, uint64_t entries, const struct slot *slot, const char *box, const struct copytree *c,
+		    struct err **e)
 {
 	_cleanup_json_ json_t *j = json_object();
 	_cleanup_str_ struct str s = STR_INIT;
@@ -91,7 +92,7 @@ static int describe(int dir, const struct slot *slot, const char *box, const str
 	(void)json_object_set_new(j, "repository", text_or_null(slot->repository));
 	(void)json_object_set_new(j, "box", text_or_null(box));
 	(void)json_object_set_new(j, "created", json_integer((json_int_t)time(NULL)));
-	(void)json_object_set_new(j, "entries", json_integer((json_int_t)c->entries));
+	(void)json_object_set_new(j, "entries", json_integer((json_int_t)entries));
 	(void)json_object_set_new(j, "bytes", json_integer((json_int_t)c->bytes));
 	json_add_sorted(&s, j);
 	str_addc(&s, '\n');
@@ -192,7 +193,7 @@ static int fill(int dir, struct slot *slot, const char *box, struct copytree *c,
 
 	if (r == 0 && renameat(dir, temporary, dir, "slot") < 0)
 		r = err_errno(e, errno, "cannot finish the copy");
-	return r < 0 ? r : describe(dir, slot, box, c, e);
+	return r < 0 ? r : describe(dir, slotcopy_entries(copy, c), slot, box, c, e);
 }
 
 static void root(const char *name, struct err **e)
@@ -235,14 +236,16 @@ int snapshot_create(const char *name, struct slot *slot, const char *box, struct
 	return r;
 }
 
-static int check_whole(const struct snapshot *s, const struct copytree *c, struct err **e)
+static int check_whole(const struct snapshot *s, int copy, const struct copytree *c, struct err **e)
 {
-	if (c->entries == s->entries && c->bytes == s->bytes)
+	uint64_t entries = slotcopy_entries(copy, c);
+
+	if (entries == s->entries && c->bytes == s->bytes)
 		return 0;
 	(void)err_set(e, EBADMSG,
 		      "snapshot '%s' is damaged: it has %" PRIu64 " files of %" PRIu64
 		      " bytes, and should have %" PRIu64 " of %" PRIu64,
-		      s->name, c->entries, c->bytes, s->entries, s->bytes);
+		      s->name, entries, c->bytes, s->entries, s->bytes);
 	return err_hint(e, "the slot is as it was; igloo snapshot rm %s removes the snapshot", s->name);
 }
 
@@ -262,7 +265,7 @@ static int restore_from(int from, int slots, const struct snapshot *s, struct sl
 		r = slotcopy_make(from, slots, s->slot, c, &temporary, &copy, e);
 	if (r < 0)
 		return r;
-	r = check_whole(s, c, e);
+	r = check_whole(s, copy, c, e);
 	/* Nobody starts a box in it until its roots are there. */
 	if (r == 0)
 		lock = file_lock(copy, "lock", false, false, e);

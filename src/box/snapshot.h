@@ -23,7 +23,7 @@ struct snapshot {
 	char *repository;
 	char *box; /* the box that was named, NULL when it was the slot itself */
 	time_t created;
-	uint64_t entries; /* what copytree_run() counted */
+	uint64_t entries; /* slotcopy_entries() */
 	uint64_t bytes;
 };
 

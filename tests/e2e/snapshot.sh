@@ -171,6 +171,37 @@ prints "the slot is as it was" kept run cat /home/igloo/state
 ok "they can be removed" igloo snapshot rm large same
 is "nothing is left of them" "$(rests)" ""
 
+# -- what the host lost meanwhile ------------------------------------------------------------------------------------
+
+if [[ $EUID != 0 ]]; then
+	skip "a path that the host lost between" "root, to add to and delete from the host's store"
+else
+	host() { NIX_CONFIG=$HOST_NIX$'\nsandbox = false\nsubstitute = false' "$@" 2>>"$T/host.log"; }
+	# The flake's text, for Nix to expand.
+	# shellcheck disable=SC2016
+	shell_attrs='FILE = derivation { name = "igloo-test-'$RANDOM$RANDOM'"; system = "'$SYSTEM'"; builder = "${pkgs.bash}/bin/bash";
+		args = [ "-c" "echo made for the test >$out" ]; };' mkproject lost bash coreutils
+	host nix build --no-link ".#devShells.$SYSTEM.default.FILE"
+	path=$(host nix eval --raw ".#devShells.$SYSTEM.default.FILE.outPath")
+	# shellcheck disable=SC2016
+	show=(igloo run -- bash -c 'cat $FILE')
+	prints "a path of the host's" "made for the test" "${show[@]}"
+	lost=$(igloo slot ls -q | grep ^lost-)
+	ok "it is mounted" grep -q "^$path" "$slots/$lost/host-paths"
+	igloo snapshot create "$lost" lost >/dev/null && igloo slot rm --yes "$lost" >/dev/null
+	host nix-store --delete "$path" >/dev/null
+	ok "the host keeps it for the snapshot" test -e "$path"
+	rm "$snapshots/lost/slot/roots/"*
+	host nix-store --delete "$path" >/dev/null
+	ok "somebody takes the roots away, and it is gone" test ! -e "$path"
+	prints "restoring" "$lost" igloo snapshot restore lost
+	prints "it is made anew, in the slot" "made for the test" "${show[@]}"
+	ok "and not on the host" test ! -e "$path"
+	host nix-store --delete "$path" >/dev/null
+	igloo snapshot rm lost >/dev/null
+	cd "$T/project" || exit 1
+fi
+
 # -- other file systems: a full one, and one that shares blocks --------------------------------------------------
 
 # elsewhere SCRIPT FOLDER: a script in a mount namespace of its own, with igloo's state in the folder that it mounts.

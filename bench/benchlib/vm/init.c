@@ -1,9 +1,9 @@
 /* The least that a machine can be started for: /init of the bare machine that igloo's is compared with. Says `ready` on
  * the serial port and ends the machine as igloo's guest does. Static.
  *
- * With `stay` on the kernel's command line it loads the modules of /modules first (all that igloo's /init does before it
- * mounts anything), and then says `tick` again and again; a line that comes makes it mount the share `box` by 9p and say
- * `mounted`. */
+ * With `stay` on the kernel's command line it loads the modules of /modules first (all that igloo's /init does before
+ * it mounts anything), and then says `tick` again and again; a line that comes makes it mount the share `box` by 9p and
+ * say `mounted`. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
