@@ -132,16 +132,24 @@ static void add_machine(const struct machine *m, struct strv *to)
 	}
 }
 
+/* An emulated machine on a busy host misses the ticks that the kernel waits for when it tries the timer's wiring ("8254
+ * timer not connected to IO-APIC"), falls back to worse, and in the end panics. By KVM it leaves that out by itself
+ * (kvm_guest_init() of arch/x86/kernel/kvm.c). */
+static const char *timer(const struct machine *m)
+{
+	return m->accel == MACHINE_KVM ? "" : " no_timer_check";
+}
+
 static void add_kernel(const struct machine *m, struct strv *to)
 {
 	add2(to, "-kernel", m->kernel);
 	add2(to, "-initrd", m->initrd);
 	strv_add(to, "-append");
-	strv_addf(to, "%s panic=-1 reboot=t cryptomgr.notests%s%s",
+	strv_addf(to, "%s panic=-1 reboot=t cryptomgr.notests%s%s%s",
 		  m->console < 0 ? "quiet"
 		  : m->verbose   ? "console=ttyS0"
 				 : "console=ttyS0 quiet",
-		  m->append ? " " : "", m->append ? m->append : "");
+		  timer(m), m->append ? " " : "", m->append ? m->append : "");
 }
 
 int machine_argv(const struct machine *m, struct strv *to, struct err **e)
