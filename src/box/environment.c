@@ -40,6 +40,11 @@ const char *environment_platform(void)
 #endif
 }
 
+const char *environment_platform_of(const struct environment_query *q)
+{
+	return q->platform ? q->platform : environment_platform();
+}
+
 /* FNV-1a, 64 bits: names of files only; what they hold says whose they are. */
 static uint64_t name_hash(uint64_t h, const char *text)
 {
@@ -53,7 +58,11 @@ static void file_names(const struct environment_query *q, char **ret_record, cha
 	uint64_t h = name_hash(0xcbf29ce484222325U, q->source->flake_dir);
 
 	*ret_index = xasprintf("%016llx.index", (unsigned long long)h);
-	*ret_record = xasprintf("%016llx.record", (unsigned long long)name_hash(h, q->shell));
+	/* One per platform, too. */
+	h = name_hash(h, q->shell);
+	if (q->platform)
+		h = name_hash(h, q->platform);
+	*ret_record = xasprintf("%016llx.record", (unsigned long long)h);
 }
 
 /* Fails with -ESTALE when some store path of the slot's own is gone. */
@@ -116,7 +125,7 @@ static int try_record(const struct slot *slot, int env_dir, const char *name, co
 	}
 	shell = wanted_shell(q, &rec);
 	if (differs(why, "flake", rec.flake_dir, q->source->flake_dir) || differs(why, "shell", rec.shell, shell) ||
-	    differs(why, "platform", rec.platform, environment_platform()) ||
+	    differs(why, "platform", rec.platform, environment_platform_of(q)) ||
 	    differs(why, "Nix", rec.nix_version, nix_id))
 		return -ESTALE;
 	if (q->interactive && !*rec.bash_interactive) {

@@ -16,6 +16,13 @@
 /* What is asked for; all pointers are the caller's. */
 struct environment_query {
 	const struct kind *kind;
+	/* Of another platform than this machine's ("aarch64-linux"), or NULL; then what its machine is like, and of
+	 * what kind, for what has to run there. */
+	const char *platform;
+	const struct kind *machine_kind;
+	const char *machine_kernel; /* as struct box_machine has them */
+	const char *machine_accel;
+	const char *machine_arch;
 	const struct source *source;
 	const char *shell;        /* name of the dev shell, or SYSTEM_PREFIX and the name of a NixOS configuration */
 	bool any_shell;           /* unless the flake asks for another */
@@ -33,6 +40,9 @@ struct environment_query {
  * warm start. */
 int environment_open(struct slot *slot, const struct environment_query *q, struct env_record *ret, struct strv *why,
 		     struct err **e);
+
+/* The platform that is asked for. */
+const char *environment_platform_of(const struct environment_query *q);
 
 /* The platform Nix calls this machine, "x86_64-linux". */
 const char *environment_platform(void);

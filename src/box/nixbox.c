@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OUTPUT_MAX = 64 << 20, QUIET_MS = 1000 };
+enum { OUTPUT_MAX = 64 << 20, QUIET_MS = 1000, MACHINE_CPU_MILLI = 1000, MACHINE_MEMORY = 1 << 30 };
 
 static void on_text(void *arg, enum nixlog_kind kind, const char *name, const char *text)
 {
@@ -145,6 +145,39 @@ static int nix_failed(struct nixbox *n, char *const *argv, int status, struct er
 	return r;
 }
 
+static void log_argv(char *const *argv)
+{
+	_cleanup_str_ struct str line = STR_INIT;
+
+	if (log_level() < LOG_DEBUG)
+		return;
+	for (char *const *a = argv; *a; a++) {
+		str_addc(&line, ' ');
+		str_add_quoted(&line, *a);
+	}
+	log_debug("in a box:%s", str_text(&line));
+}
+
+/* Runs what `c` has; spec is released. */
+static int run(struct nixbox *n, struct capture *c, struct str *output, struct err **e)
+{
+	int status = 0;
+	int r;
+
+	c->slot = n->slot;
+	c->max_output = OUTPUT_MAX;
+	c->on_stderr = on_stderr;
+	c->arg = n;
+	log_argv(c->argv);
+	r = capture_run(c, &status, output, e);
+	box_spec_release(c->spec);
+	nixlog_end(n->log);
+	clear_line(n);
+	if (r < 0)
+		return r;
+	return status == 0 ? 0 : nix_failed(n, c->argv, status, e);
+}
+
 int nixbox_run(struct nixbox *n, char *const *argv, unsigned flags, const struct str *input, struct str *output,
 	       struct err **e)
 {
@@ -152,37 +185,31 @@ int nixbox_run(struct nixbox *n, char *const *argv, unsigned flags, const struct
 	_cleanup_strv_ struct strv env = STRV_INIT;
 	_cleanup_free_ char *cwd = xasprintf("%s%s%s", repository_in_box(n->query->source),
 					     *n->query->source->subdir ? "/" : "", n->query->source->subdir);
-	struct capture c = {
-		.kind = n->query->kind,
-		.slot = n->slot,
-		.spec = &spec,
-		.cwd = cwd,
-		.argv = argv,
-		.input = input,
-		.max_output = OUTPUT_MAX,
-		.on_stderr = on_stderr,
-		.arg = n,
-	};
-	int status = 0;
+	struct capture c = {.kind = n->query->kind, .spec = &spec, .cwd = cwd, .argv = argv, .input = input};
 	int r = fill_spec(n, flags, &spec, e);
 
 	nixbox_env(n->tools, &env);
 	c.env = env.v;
-	if (log_level() >= LOG_DEBUG) {
-		_cleanup_str_ struct str line = STR_INIT;
-
-		for (char *const *a = argv; *a; a++) {
-			str_addc(&line, ' ');
-			str_add_quoted(&line, *a);
-		}
-		log_debug("in a box:%s", str_text(&line));
-	}
 	if (r == 0)
-		r = capture_run(&c, &status, output, e);
+		return run(n, &c, output, e);
 	box_spec_release(&spec);
-	nixlog_end(n->log);
-	clear_line(n);
-	if (r < 0)
-		return r;
-	return status == 0 ? 0 : nix_failed(n, argv, status, e);
+	return r;
+}
+
+int nixbox_run_machine(struct nixbox *n, char *const *argv, char *const *env, struct str *output, struct err **e)
+{
+	const struct environment_query *q = n->query;
+	struct box_spec spec = {.machine = {.nested = false}};
+	struct capture c = {.kind = q->machine_kind, .spec = &spec, .cwd = "/tmp", .argv = argv, .env = env};
+	int r = fill_spec(n, 0, &spec, e);
+
+	spec.machine.kernel = q->machine_kernel ? xstrdup(q->machine_kernel) : NULL;
+	spec.machine.accel = q->machine_accel ? xstrdup(q->machine_accel) : NULL;
+	spec.machine.arch = q->machine_arch ? xstrdup(q->machine_arch) : NULL;
+	spec.limits.cpu_milli = MACHINE_CPU_MILLI;
+	spec.limits.memory = MACHINE_MEMORY;
+	if (r == 0)
+		return run(n, &c, output, e);
+	box_spec_release(&spec);
+	return r;
 }

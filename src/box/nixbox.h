@@ -33,6 +33,10 @@ enum nixbox_flags {
 int nixbox_run(struct nixbox *n, char *const *argv, unsigned flags, const struct str *input, struct str *output,
 	       struct err **e);
 
+/* Runs a program of the environment's platform with just these variables, in a machine of the query's, without a
+ * network. As nixbox_run() else. */
+int nixbox_run_machine(struct nixbox *n, char *const *argv, char *const *env, struct str *output, struct err **e);
+
 /* Sets HOME, PATH, certificates and the like for a program of the toolchain in a box. */
 void nixbox_env(const struct toolchain *tools, struct strv *env);
 

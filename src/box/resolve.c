@@ -21,6 +21,7 @@
 #include "box/hostset.h"
 #include "box/nixbox.h"
 #include "box/resolve_impl.h"
+#include "box/resolveforeign.h"
 #include "fmt/json.h"
 #include "nix/devenv.h"
 #include "nix/devscript.h"
@@ -104,7 +105,7 @@ static int attribute_names(struct resolve *r, const char *attribute, struct str 
 /* Nix says only that an attribute is missing; say which there are. */
 static int explain_missing(struct resolve *r, struct err **e)
 {
-	const char *platform = environment_platform();
+	const char *platform = environment_platform_of(r->q);
 	_cleanup_free_ char *shells = xasprintf("devShells.%s", platform);
 	_cleanup_free_ char *packages = xasprintf("packages.%s", platform);
 	_cleanup_str_ struct str names = STR_INIT;
@@ -135,7 +136,7 @@ static int instantiate(struct resolve *r, char **ret_drv, struct err **e)
 	resolve_nix(&argv, "eval");
 	strv_add(&argv, "--raw");
 	resolve_lock_options(&argv);
-	strv_addf(&argv, ".#devShells.%s.\"%s\".drvPath", environment_platform(), r->shell);
+	strv_addf(&argv, ".#devShells.%s.\"%s\".drvPath", environment_platform_of(r->q), r->shell);
 	k = resolve_run_nix(r, &argv, &output, e);
 	if (k == -EBADE && e && *e && strstr(err_message(*e), "does not provide attribute")) {
 		err_clear(e);
@@ -221,7 +222,8 @@ static void find_interactive(struct resolve *r, struct devenv *env, struct strv 
 	strv_add(&eval, "--raw");
 	strv_add(&eval, "--inputs-from");
 	strv_add(&eval, ".");
-	strv_add(&eval, "nixpkgs#bashInteractive.drvPath");
+	/* Not of the platform that Nix itself runs on. */
+	strv_addf(&eval, "nixpkgs#legacyPackages.%s.bashInteractive.drvPath", environment_platform_of(r->q));
 	k = resolve_run_nix(r, &eval, &drv, &e);
 	if (k == 0 && (!storepath_ok(str_text(&drv)) || !str_ends(str_text(&drv), ".drv")))
 		k = err_set(&e, EBADMSG, "it is no derivation");
@@ -274,7 +276,7 @@ static int write_record(struct resolve *r, const struct found *f, const uint8_t 
 		.created = (uint64_t)time(NULL),
 		.has_hook = env->needs_bash,
 		.shell = r->shell,
-		.platform = environment_platform(),
+		.platform = environment_platform_of(r->q),
 		.nix_version = nix_id,
 		.flake_dir = r->q->source->flake_dir,
 		.env_path = f->env_path,
@@ -344,9 +346,15 @@ static int ask_nix(struct resolve *r, const char *profile, struct found *f, stru
 	if (k == 0)
 		k = resolve_take_outputs(r, drv, RESOLVE_INPUTS, &r->nothing_missing, e);
 	if (k == 0)
+		k = resolve_is_foreign(r, drv, e);
+	if (k > 0) {
+		k = resolve_foreign(r, drv, profile, &f->closure, &json, e);
+		f->env_path = xstrdup(drv);
+	} else if (k == 0) {
 		k = print_environment(r, drv, profile, &json, e);
-	if (k == 0)
-		k = environment_path(r, profile, &f->env_path, &f->closure, e);
+		if (k == 0)
+			k = environment_path(r, profile, &f->env_path, &f->closure, e);
+	}
 	if (k == 0)
 		k = devenv_parse(str_text(&json), json.len, &options, &f->env, e);
 	if (k == 0 && r->q->interactive)
@@ -365,7 +373,8 @@ static int resolve_steps(struct resolve *r, const uint8_t *key, const char *nix_
 		k = resolve_take_inputs(r, e);
 	if (k == 0)
 		k = resolve_is_system(r) ? ask_for_system(r, profile, &f, e) : ask_nix(r, profile, &f, e);
-	if (k == 0 && !resolve_is_system(r))
+	/* They are this machine's programs. */
+	if (k == 0 && !resolve_is_system(r) && strcmp(environment_platform_of(r->q), environment_platform()) == 0)
 		add_tools_to_path(r, &f.env);
 	if (k == 0)
 		k = root_everything(r, name, e);

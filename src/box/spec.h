@@ -75,6 +75,7 @@ struct box_limits {
 struct box_machine {
 	char *kernel; /* absolute path */
 	char *accel;  /* "auto", "kvm", "tcg" */
+	char *arch;   /* "x86_64", "aarch64"; NULL: the host's */
 	bool nested;  /* it may have machines of its own */
 	/* Of a guest with a system of its own (--guest nixos); NULL: igloo's own guest, which has none. */
 	char *system_name; /* as its nixosConfigurations calls it */

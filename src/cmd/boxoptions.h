@@ -33,6 +33,7 @@ struct box_options {
 	uint64_t timeout; /* milliseconds */
 	const char *kernel;
 	const char *accel;
+	const char *arch;
 	const char *guest;
 	bool nested;
 	bool built;
@@ -72,7 +73,7 @@ extern const struct opt box_running_opts[];
 	{                                      \
 		"Limits", box_limit_opts, (at) \
 	}
-/* nested; in machineoptions.c */
+/* arch, nested; in machineoptions.c */
 #define BOX_GROUP_MACHINE(at)                     \
 	{                                         \
 		"Machine", box_machine_opts, (at) \

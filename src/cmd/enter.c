@@ -65,8 +65,14 @@ int enter_environment(const struct box_options *o, bool refresh, bool interactiv
 		      struct err **e)
 {
 	struct box_spec extra = {0};
+	_cleanup_free_ char *platform = machineoptions_platform(o);
 	struct environment_query q = {
 		.kind = in->kind->machine ? kinds[0] : in->kind,
+		.platform = platform,
+		.machine_kind = in->kind,
+		.machine_kernel = o->kernel,
+		.machine_accel = o->accel,
+		.machine_arch = machineoptions_arch(o),
 		.source = &in->source,
 		.shell = o->shell ? o->shell : "default",
 		.any_shell = !o->shell,
@@ -77,8 +83,10 @@ int enter_environment(const struct box_options *o, bool refresh, bool interactiv
 		.interactive = interactive,
 	};
 	enum { TRIES = 3 };
-	int r = sharing_settle(o, &in->shares, e);
+	int r = in->kind->machine ? 0 : machineoptions_refuse(o, in->kind->name, e);
 
+	if (r == 0)
+		r = sharing_settle(o, &in->shares, e);
 	if (r == 0)
 		r = shares_put(&in->shares, in->kind->machine, &extra, e);
 	q.shares = extra.shares;

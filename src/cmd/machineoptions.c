@@ -1,10 +1,20 @@
 #include "cmd/machineoptions.h"
 
 #include <errno.h>
+#include <string.h>
+#include <sys/utsname.h>
 
 #define AT(member) offsetof(struct box_options, member)
 
+static const char *const arch_names[] = {"x86_64", "aarch64", "amd64", "arm64", NULL};
+
 const struct opt box_machine_opts[] = {
+	{.name = "arch",
+	 .arg = "ARCH",
+	 .kind = OPT_CHOICE,
+	 .offset = AT(arch),
+	 .help = "of a vm: its architecture, and its environment's; another than this machine's is emulated",
+	 .choices = arch_names},
 	{.name = "nested",
 	 .kind = OPT_FLAG,
 	 .offset = AT(nested),
@@ -22,14 +32,36 @@ const struct opt box_machine_opts[] = {
 	{.name = NULL},
 };
 
+const char *machineoptions_arch(const struct box_options *o)
+{
+	static const char *const names[][2] = {{"amd64", "x86_64"}, {"arm64", "aarch64"}};
+	struct utsname host;
+	const char *arch = o->arch;
+
+	for (size_t i = 0; arch && i < ARRAY_SIZE(names); i++)
+		if (strcmp(arch, names[i][0]) == 0)
+			arch = names[i][1];
+	return arch && uname(&host) == 0 && strcmp(arch, host.machine) == 0 ? NULL : arch;
+}
+
+char *machineoptions_platform(const struct box_options *o)
+{
+	const char *arch = machineoptions_arch(o);
+
+	return arch ? xasprintf("%s-linux", arch) : NULL;
+}
+
 int machineoptions_refuse(const struct box_options *o, const char *kind, struct err **e)
 {
-	const char *given = o->nested ? "--nested" : NULL;
+	const char *given = o->nested ? "--nested" : machineoptions_arch(o) ? "--arch" : NULL;
 
 	return given ? err_set(e, EINVAL, "%s is for --in vm, not for a %s", given, kind) : 0;
 }
 
 void machineoptions_fill(const struct box_options *o, struct box_machine *to)
 {
+	const char *arch = machineoptions_arch(o);
+
+	to->arch = arch ? xstrdup(arch) : NULL;
 	to->nested = o->nested;
 }

@@ -5,6 +5,12 @@
 #include "box/spec.h"
 #include "cmd/boxoptions.h"
 
+/* The architecture that was asked for, by the name that uname -m gives it; NULL when it is this machine's own. */
+const char *machineoptions_arch(const struct box_options *o);
+
+/* What Nix calls it; NULL when it is this machine's own. The caller frees it. */
+char *machineoptions_platform(const struct box_options *o);
+
 /* -EINVAL, naming it, when one was given for a box of a kind without a machine. */
 int machineoptions_refuse(const struct box_options *o, const char *kind, struct err **e);
 

@@ -11,6 +11,9 @@ enum { VMHOST_PORT_FD = 3, VMHOST_TAP_FD = 4, VMHOST_MONITOR_FD = 5 };
 /* A static ELF executable for the machine that igloo was built for. */
 extern const unsigned char guest_image[];
 extern const size_t guest_image_size;
+/* The same for a machine of aarch64, where igloo was built for another; of 0 bytes where the build had no compiler. */
+extern const unsigned char guest_image_aarch64[];
+extern const size_t guest_image_aarch64_size;
 
 /* What a machine's configuration (vmconf.h) has room for. */
 enum { VMCONF_BYTES_MAX = 256 * 1024, VMCONF_BINDS_MAX = 128 };

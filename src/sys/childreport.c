@@ -12,6 +12,7 @@ struct report {
 	pid_t pid;
 	char message[1024];
 	char hints[1024];
+	char details[1536];
 };
 
 void childreport_fail(int fd, const struct err *e)
@@ -20,6 +21,7 @@ void childreport_fail(int fd, const struct err *e)
 
 	(void)snprintf(report.message, sizeof(report.message), "%s", e ? err_message(e) : "unknown failure");
 	(void)snprintf(report.hints, sizeof(report.hints), "%s", e ? err_hints(e) : "");
+	(void)snprintf(report.details, sizeof(report.details), "%s", e ? err_details(e) : "");
 	(void)fd_write_all(fd, &report, sizeof(report));
 	_exit(1);
 }
@@ -58,6 +60,10 @@ int childreport_wait(int fd, pid_t *ret_pid, struct err **e)
 			continue;
 		}
 		(void)err_set(e, report.errnum, "%.*s", (int)sizeof(report.message) - 1, report.message);
+		if (report.details[0]) {
+			report.details[sizeof(report.details) - 1] = '\0';
+			(void)err_detail(e, report.details);
+		}
 		if (report.hints[0])
 			(void)err_hint(e, "%.*s", (int)sizeof(report.hints) - 1, report.hints);
 		return -report.errnum;

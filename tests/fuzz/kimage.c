@@ -1,19 +1,26 @@
-/* A kernel's image: its header, or its ELF headers and notes. */
+/* A kernel's image: its header, or its ELF headers and notes; of aarch64 the Image, or what it is packed in. */
 #include "fuzz.h"
 
-#include "kind/vm/kimage.h"
+#include "kind/vm/kimagearm.h"
 
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_free_ char *version = kimage_version(data, size);
+	_cleanup_free_ char *arm = kimagearm_version(data, size);
 	_cleanup_err_ struct err *e = NULL;
 	struct kimage_payload p;
 	bool pvh;
 
 	if (version && (strchr(version, '/') || strstr(version, "..") || strlen(version) >= KIMAGE_VERSION_MAX))
 		abort();
+	if (arm && (strchr(arm, '/') || !kimagearm_is_image(data, size)))
+		abort();
+	if (kimagearm_is_packed(data, size) && kimagearm_parse(data, size, &p, &e) == 0 &&
+	    (p.at > size || p.n > size - p.at))
+		abort();
+	err_clear(&e);
 	if (kimage_parse(data, size, &p, &e) == 0 && (p.at > size || p.n > size - p.at))
 		abort();
 	err_clear(&e);

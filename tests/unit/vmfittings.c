@@ -62,14 +62,23 @@ TEST(nested_kvm)
 	CHECK_STR(module, "kvm_amd");
 }
 
+static const struct arch *x86(void)
+{
+	const struct arch *a = NULL;
+
+	CHECK(arch_find("amd64", &a, NULL) == 0);
+	return a;
+}
+
 TEST(nothing_asked)
 {
 	const struct box_machine plain = {.nested = false};
 	const struct box_machine nested = {.nested = true};
 	_cleanup_fittings_ struct fittings f = FITTINGS_INIT;
 
-	CHECK(fittings_plan(&plain, false, &f, NULL) == 0 && f.n_want == 0 && f.conf.len == 0 && f.argv.n == 0);
-	CHECK(fittings_plan(&nested, false, &f, NULL) == 0 && f.n_want == 1 && f.argv.n == 0);
+	CHECK(fittings_plan(&plain, archs[0], false, &f, NULL) == 0 && f.n_want == 0 && f.conf.len == 0 &&
+	      f.argv.n == 0);
+	CHECK(fittings_plan(&nested, x86(), false, &f, NULL) == 0 && f.n_want == 1 && f.argv.n == 0);
 	CHECK_STR(str_text(&f.conf), "device=kvm\n");
 }
 

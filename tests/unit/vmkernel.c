@@ -351,7 +351,7 @@ TEST(find)
 	_cleanup_free_ char *store = path_of("store-kernel");
 	_cleanup_free_ char *named = path_of("host/boot/vmlinuz-6.1.0-1-amd64");
 	char *paths[] = {store, NULL};
-	struct kernel_search s = {.root = host, .cache = &cache, .want = wanted + 1, .n_want = 1};
+	struct kernel_search s = {.arch = archs[0], .root = host, .cache = &cache, .want = wanted + 1, .n_want = 1};
 	_cleanup_kernel_ struct kernel a = {0};
 	_cleanup_kernel_ struct kernel b = {0};
 	_cleanup_kernel_ struct kernel c = {0};
@@ -389,11 +389,12 @@ TEST(find)
 TEST(real)
 {
 	const char *folder = getenv("IGLOO_TEST_KERNEL");
-	struct kernel_search s = {.user = folder, .root = "", .want = machine_modules, .n_want = machine_modules_n};
+	struct kernel_search s = {
+		.arch = archs[0], .user = folder, .root = "", .want = machine_modules, .n_want = MACHINE_MODULES};
 	_cleanup_kernel_ struct kernel k = {0};
 	_cleanup_modules_ struct modules *m = NULL;
 	_cleanup_err_ struct err *e = NULL;
-	struct initrd i = {.init = "x", .init_bytes = 1, .want = machine_modules, .n_want = machine_modules_n};
+	struct initrd i = {.init = "x", .init_bytes = 1, .want = machine_modules, .n_want = MACHINE_MODULES};
 
 	if (!folder)
 		test_lacks = "a kernel package (IGLOO_TEST_KERNEL)";

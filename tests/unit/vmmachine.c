@@ -12,6 +12,7 @@ static struct machine_share shares[] = {{.tag = "root", .path = "/some,where", .
 static struct machine example(void)
 {
 	return (struct machine){
+		.arch = archs[0],
 		.qemu = "qemu-system-x86_64",
 		.cpus = 2,
 		.memory_mib = 2048,

@@ -98,7 +98,8 @@ static int boot(const char *kernel, const char *initrd, const char *share)
 {
 	struct machine_share shares[] = {{.tag = "share", .path = share, .read_only = true}};
 	struct machine_port port = {.name = "vmboot"};
-	struct machine m = {.qemu = "qemu-system-x86_64",
+	struct machine m = {.arch = archs[0],
+			    .qemu = "qemu-system-x86_64",
 			    .cpus = 1,
 			    .memory_mib = 512,
 			    .kernel = kernel,
@@ -143,7 +144,7 @@ static int prepare(char **args)
 	_cleanup_free_ char *kernel = NULL;
 	_cleanup_free_ char *initrd = NULL;
 	_cleanup_err_ struct err *e = NULL;
-	struct initrd i = {.want = machine_modules, .n_want = machine_modules_n};
+	struct initrd i = {.want = machine_modules, .n_want = MACHINE_MODULES};
 	double start = now();
 	int fd = file_open_user(args[2], O_RDONLY);
 

@@ -1,5 +1,6 @@
 #include "kind/vm/facts.h"
 
+#include "base/mem.h"
 #include "kind/vm/accel.h"
 #include "kind/vm/qemu.h"
 #include "sys/tap.h"
@@ -11,17 +12,34 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void add_qemu(struct probe_facts *facts)
+static void add_qemu(const struct arch *arch, struct probe_facts *facts)
 {
 	_cleanup_err_ struct err *e = NULL;
 	_cleanup_free_ char *qemu = NULL;
-	int r = qemu_find(&qemu, &e);
+	int r = qemu_find(arch, &qemu, &e);
 	struct probe_fact *fact = probe_add(facts, "qemu", "QEMU", "%s", r < 0 ? "" : qemu);
 
 	if (r == 0)
 		return;
 	probe_lacks(fact, PROBE_NO, "%s; needed for boxes of kind vm only", err_message(e));
-	probe_fix(fact, QEMU_HINT);
+	probe_fix(fact, "%s", arch->qemu_hint);
+}
+
+/* Machines of another architecture: emulated, by a QEMU and a guest of their own. */
+static void add_foreign(const struct arch *arch, struct probe_facts *facts)
+{
+	_cleanup_err_ struct err *e = NULL;
+	_cleanup_free_ char *qemu = NULL;
+	int r = qemu_find(arch, &qemu, &e);
+	struct probe_fact *fact = probe_add(facts, arch->fact, arch->fact_title, "%s", r < 0 ? "" : qemu);
+
+	if (r < 0) {
+		probe_lacks(fact, PROBE_NO, "%s; needed for --arch %s only", err_message(e), arch->name);
+		probe_fix(fact, "%s", arch->qemu_hint);
+		return;
+	}
+	if (arch_check_guest(arch, &e) < 0)
+		probe_lacks(fact, PROBE_PARTLY, "%s (docs/architectures.md)", err_message(e));
 }
 
 static void add_accel(struct probe_facts *facts)
@@ -84,7 +102,9 @@ static void add_network(struct probe_facts *facts)
 
 void vm_facts(struct probe_facts *facts)
 {
-	add_qemu(facts);
+	add_qemu(archs[0], facts);
+	for (size_t i = 1; archs[i]; i++)
+		add_foreign(archs[i], facts);
 	add_accel(facts);
 	add_network(facts);
 }

@@ -2,6 +2,8 @@
 
 #include "kind/vm/nested.h"
 
+#include <elf.h>
+
 static void want(struct fittings *f, const char *module)
 {
 	f->want[f->n_want++] = (struct modules_want){.name = module, .required = true};
@@ -13,10 +15,10 @@ static void device(struct fittings *f, const char *name)
 	str_addf(&f->conf, "device=%s\n", name);
 }
 
-static int add_nested(bool kvm, struct fittings *f, struct err **e)
+static int add_nested(const struct arch *arch, bool kvm, struct fittings *f, struct err **e)
 {
 	const char *module = NULL;
-	int r = nested_module(false, kvm, "", &module, e);
+	int r = nested_module(arch->elf_machine == EM_AARCH64, kvm, "", &module, e);
 
 	if (r < 0)
 		return r;
@@ -26,9 +28,9 @@ static int add_nested(bool kvm, struct fittings *f, struct err **e)
 	return 0;
 }
 
-int fittings_plan(const struct box_machine *m, bool kvm, struct fittings *ret, struct err **e)
+int fittings_plan(const struct box_machine *m, const struct arch *arch, bool kvm, struct fittings *ret, struct err **e)
 {
-	return m->nested ? add_nested(kvm, ret, e) : 0;
+	return m->nested ? add_nested(arch, kvm, ret, e) : 0;
 }
 
 void fittings_release(struct fittings *f)

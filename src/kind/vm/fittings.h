@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "box/spec.h"
+#include "kind/vm/arch.h"
 #include "kind/vm/modules.h"
 
 enum { FITTINGS_MODULES_MAX = 16 };
@@ -23,7 +24,7 @@ struct fittings {
 	}
 
 /* Fails where this host cannot do it, with what helps. */
-int fittings_plan(const struct box_machine *m, bool kvm, struct fittings *ret, struct err **e);
+int fittings_plan(const struct box_machine *m, const struct arch *arch, bool kvm, struct fittings *ret, struct err **e);
 void fittings_release(struct fittings *f);
 #define _cleanup_fittings_ ATTR_CLEANUP(fittings_release)
 

@@ -1,5 +1,6 @@
 #include "kind/vm/initrd.h"
 
+#include "kind/vm/modinfo.h"
 #include "kind/vm/newc.h"
 
 #include <errno.h>
@@ -35,6 +36,9 @@ static int add_modules(const struct initrd *i, struct newc *a, struct err **e)
 		r = modules_read(i->modules, &set.v[k], &bytes, e);
 		if (r < 0)
 			return r;
+		if (i->elf_machine && modinfo_machine(bytes.p, bytes.len) != i->elf_machine)
+			return err_set(e, EBADMSG, "the module %s in '%s' is for another architecture", set.v[k].name,
+				       modules_path(i->modules));
 		if (a->to.len + bytes.len > INITRD_MAX)
 			return err_set(e, EFBIG, "the initrd: more than %d MiB of modules", INITRD_MAX >> 20);
 		newc_add_file(a, path, 0644, bytes.p, bytes.len);

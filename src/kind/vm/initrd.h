@@ -19,6 +19,7 @@ struct initrd {
 	const void *config; /* NULL: no file */
 	size_t config_bytes;
 	const struct modules *modules;
+	uint16_t elf_machine; /* EM_… that the modules must be for; 0: any */
 	const struct modules_want *want;
 	size_t n_want;
 };

@@ -1,11 +1,13 @@
 #include "kind/vm/kernel.h"
 
-#include "kind/vm/kimage.h"
+#include "kind/vm/kimagearm.h"
+#include "kind/vm/vmlinux.h"
 #include "sys/fd.h"
 #include "sys/file.h"
 
 #include <ctype.h>
 #include <dirent.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -114,7 +116,7 @@ static void add_images(struct group *g, const char *dir, const char *prefix, con
 /* What a package, or a system, has where packages have it. */
 static void add_folder(struct group *g, const char *dir)
 {
-	static const char *const images[] = {"bzImage", "vmlinuz", "vmlinux"};
+	static const char *const images[] = {"bzImage", "vmlinuz", "vmlinux", "Image", "Image.gz"};
 	static const char *const roots[] = {"lib/modules", "usr/lib/modules"};
 	_cleanup_free_ char *boot = xasprintf("%s/boot", dir);
 
@@ -144,12 +146,38 @@ static void add_reason(struct candidates *c, const char *image, const char *why)
 	str_addf(&c->why, "%s: %s\n", str_text(&shown), why);
 }
 
-static char *read_release(const char *image, struct err **e)
+/* Of an image that has to be read to its end: by its banner. */
+static char *read_banner(int fd, struct err **e)
+{
+	_cleanup_str_ struct str all = STR_INIT;
+	char *release = NULL;
+
+	if (fd_read_all(fd, KIMAGE_FILE_MAX, &all, e) == 0)
+		release = kimage_is_elf(all.p, all.len) ? kimage_version(all.p, all.len)
+							: kimagearm_version(all.p, all.len);
+	if (!release)
+		(void)err_set(e, EBADMSG, "does not say which Linux it is");
+	return release;
+}
+
+/* Of a packed Image: it is unpacked for good. */
+static char *read_packed(const struct kernel_search *s, const char *image, struct err **e)
+{
+	_cleanup_free_ char *unpacked = NULL;
+	_cleanup_close_ int fd = -1;
+
+	if (!s->cache || vmlinux_get(s->cache, image, &unpacked, e) < 0)
+		return NULL;
+	fd = file_open_user(unpacked, O_RDONLY | O_NOCTTY);
+	return fd < 0 ? NULL : read_banner(fd, e);
+}
+
+static char *read_release(const struct kernel_search *s, const char *image, struct err **e)
 {
 	_cleanup_close_ int fd = file_open_user(image, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 	_cleanup_free_ char *head = xmalloc(HEAD_BYTES);
-	_cleanup_str_ struct str all = STR_INIT;
-	char *release;
+	bool arm = s->arch->elf_machine == EM_AARCH64;
+	char *release = NULL;
 	ssize_t n;
 
 	if (fd < 0) {
@@ -161,11 +189,14 @@ static char *read_release(const char *image, struct err **e)
 		(void)err_errno(e, errno, "cannot be read");
 		return NULL;
 	}
-	release = kimage_version(head, (size_t)n);
-	if (!release && kimage_is_elf(head, (size_t)n) && fd_read_all(fd, KIMAGE_FILE_MAX, &all, NULL) == 0)
-		release = kimage_version(all.p, all.len);
+	if (arm && kimagearm_is_packed(head, (size_t)n))
+		release = read_packed(s, image, e);
+	else if (arm ? kimagearm_is_image(head, (size_t)n) : kimage_is_elf(head, (size_t)n))
+		release = read_banner(fd, e);
+	else
+		release = arm ? NULL : kimage_version(head, (size_t)n);
 	if (!release)
-		(void)err_set(e, EBADMSG, "is neither a bzImage nor a vmlinux of Linux for x86-64");
+		(void)err_set(e, EBADMSG, "is not %s", s->arch->image);
 	return release;
 }
 
@@ -182,12 +213,12 @@ static char *find_modules(const struct group *g, const char *release)
 }
 
 /* Makes candidates of a group's images. */
-static void take_group(struct group *g, struct candidates *c)
+static void take_group(const struct kernel_search *s, struct group *g, struct candidates *c)
 {
 	strv_sort_unique(&g->images);
 	for (size_t i = 0; i < g->images.n && c->n < CANDIDATES_MAX; i++) {
 		_cleanup_err_ struct err *why = NULL;
-		struct kernel k = {.from = g->from, .release = read_release(g->images.v[i], &why)};
+		struct kernel k = {.from = g->from, .release = read_release(s, g->images.v[i], &why)};
 
 		if (!k.release) {
 			add_reason(c, g->images.v[i], err_message(why));
@@ -211,7 +242,7 @@ static void gather_user(const struct kernel_search *s, struct candidates *c)
 	if (is_type(path, S_IFDIR)) {
 		add_folder(&g, path);
 		if (!g.images.n)
-			add_reason(c, path, "has no bzImage, vmlinux or boot/vmlinuz-* in it");
+			add_reason(c, path, "has no bzImage, vmlinux, Image or boot/vmlinuz-* in it");
 	} else {
 		_cleanup_free_ char *dir = xstrndup(path, (size_t)(strrchr(path, '/') - path));
 
@@ -220,7 +251,7 @@ static void gather_user(const struct kernel_search *s, struct candidates *c)
 		strv_addf(&g.roots, "%s/../lib/modules", dir);
 	}
 	strv_addf(&g.roots, "%s/lib/modules", s->root);
-	take_group(&g, c);
+	take_group(s, &g, c);
 }
 
 static void gather_cache(const struct kernel_search *s, struct candidates *c)
@@ -235,7 +266,7 @@ static void gather_cache(const struct kernel_search *s, struct candidates *c)
 		if (ent->d_name[0] == '.' || !is_type(path, S_IFDIR))
 			continue;
 		add_folder(&g, path);
-		take_group(&g, c);
+		take_group(s, &g, c);
 	}
 	if (d)
 		(void)closedir(d);
@@ -252,9 +283,9 @@ static void gather(const struct kernel_search *s, struct candidates *c)
 	}
 	for (char *const *p = s->store_paths; p && *p; p++)
 		add_folder(&store, *p);
-	take_group(&store, c);
+	take_group(s, &store, c);
 	add_folder(&host, s->root);
-	take_group(&host, c);
+	take_group(s, &host, c);
 	gather_cache(s, c);
 }
 
@@ -286,16 +317,19 @@ static int none(const struct kernel_search *s, const struct candidates *c, struc
 	if (c->why.len)
 		(void)err_detail(e, c->why.p);
 	(void)err_hint(
-		e, "a kernel with all modules is in Debian's package linux-image-amd64 (linux-image-cloud-amd64 has "
-		   "no 9p), and in nixpkgs' linuxPackages.kernel");
+		e,
+		"a kernel for %s with all modules is in Debian's package %s (linux-image-cloud-%s has no 9p), and "
+		"in nixpkgs' linuxPackages.kernel",
+		s->arch->name, s->arch->kernel_package, s->arch->other);
 	if (s->cache)
 		(void)err_hint(e,
 			       "without installing it: apt-get download linux-image-RELEASE && dpkg-deb -x "
 			       "linux-image-*.deb %s/debian",
 			       s->cache->path);
-	return err_hint(
-		e, "or name one: --kernel PATH, a bzImage with its lib/modules/RELEASE beside it, or a folder with "
-		   "both");
+	return err_hint(e,
+			"or name one: --kernel PATH, %s with its lib/modules/RELEASE beside it, or a folder with "
+			"both",
+			s->arch->image);
 }
 
 int kernel_find(const struct kernel_search *s, struct kernel *ret, struct err **e)

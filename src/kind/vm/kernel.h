@@ -11,11 +11,12 @@
 #define IGLOO_KIND_VM_KERNEL_H
 
 #include "base/err.h"
+#include "kind/vm/arch.h"
 #include "kind/vm/modules.h"
 #include "kind/vm/vmcache.h"
 
 struct kernel {
-	char *image;   /* a bzImage or a vmlinux, absolute; see vmlinux_get() */
+	char *image;   /* absolute; see vmlinux_get() */
 	char *modules; /* lib/modules/<release>, absolute */
 	char *release;
 	const char *from; /* "--kernel", "store", "system", "cache" */
@@ -25,8 +26,9 @@ void kernel_release(struct kernel *k);
 #define _cleanup_kernel_ ATTR_CLEANUP(kernel_release)
 
 struct kernel_search {
-	/* A bzImage or a vmlinux whose lib/modules/<release> is beside it, above it, or the system's; or a folder as
-	 * in the list above. NULL: look for one. */
+	const struct arch *arch;
+	/* An image (a bzImage or a vmlinux; of aarch64 an Image) whose lib/modules/<release> is beside it, above it, or
+	 * the system's; or a folder as in the list above. NULL: look for one. */
 	const char *user;
 	char *const *store_paths; /* as they can be opened here; NULL-terminated, may be NULL */
 	const char *root;         /* of the system: "" */

@@ -78,19 +78,14 @@ static char *release_at(const uint8_t *p, size_t n)
 	return xstrndup((const char *)p, len);
 }
 
-char *kimage_version(const void *bytes, size_t n)
+char *kimage_banner(const void *bytes, size_t n)
 {
 	static const char banner[] = "Linux version ";
 	const uint8_t *p = bytes;
 	const uint8_t *end = p + n;
-	size_t at;
 
-	if (kimage_is_bzimage(bytes, n)) {
-		at = le16(p + VERSION_AT) + (size_t)SECTOR;
-		return at < n ? release_at(p + at, n - at) : NULL;
-	}
 	/* Formats for it ("Linux version %s") come before it in some kernels. */
-	while (kimage_is_elf(bytes, n) && (p = memmem(p, (size_t)(end - p), banner, strlen(banner)))) {
+	while ((p = memmem(p, (size_t)(end - p), banner, strlen(banner)))) {
 		char *release;
 
 		p += strlen(banner);
@@ -99,6 +94,17 @@ char *kimage_version(const void *bytes, size_t n)
 			return release;
 	}
 	return NULL;
+}
+
+char *kimage_version(const void *bytes, size_t n)
+{
+	const uint8_t *p = bytes;
+	size_t at;
+
+	if (!kimage_is_bzimage(bytes, n))
+		return kimage_is_elf(bytes, n) ? kimage_banner(bytes, n) : NULL;
+	at = le16(p + VERSION_AT) + (size_t)SECTOR;
+	return at < n ? release_at(p + at, n - at) : NULL;
 }
 
 static size_t padded(size_t n)

@@ -42,6 +42,9 @@ int kimage_parse(const void *bytes, size_t n, struct kimage_payload *ret, struct
  * none. It holds letters, digits and "._+~-" only, and no "..". */
 char *kimage_version(const void *bytes, size_t n);
 
+/* The release by the banner that is somewhere in the bytes ("Linux version …"); as kimage_version() else. */
+char *kimage_banner(const void *bytes, size_t n);
+
 /* Whether it is an executable for x86-64 whose segments lie in the n bytes: 0 or -EBADMSG; *ret_pvh: it has the
  * note. */
 int kimage_check_vmlinux(const void *bytes, size_t n, bool *ret_pvh, struct err **e);

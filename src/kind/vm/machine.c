@@ -5,15 +5,15 @@
 #include "kind/vm/machine.h"
 
 #include <ctype.h>
+#include <elf.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
-const struct modules_want machine_modules[] = {
+const struct modules_want machine_modules[MACHINE_MODULES] = {
 	{"virtio_pci", true}, {"virtio_mmio", true}, {"virtio_console", true}, {"9pnet_virtio", true}, {"9p", true},
 	{"overlay", true},    {"virtio_net", true},  {"virtio_rng", false},    {"virtio_blk", false},
 };
-const size_t machine_modules_n = ARRAY_SIZE(machine_modules);
 
 /* In a value of -fsdev and the like a comma is written twice. */
 static void add_value(struct str *s, const char *text)
@@ -31,10 +31,15 @@ static void add2(struct strv *to, const char *option, const char *value)
 	strv_add(to, value);
 }
 
+static bool is_microvm(const struct machine *m)
+{
+	return m->accel == MACHINE_KVM && m->arch->add_machine == machine_add_x86;
+}
+
 /* A device of the machine's transport. */
 static const char *transport(const struct machine *m)
 {
-	return m->accel == MACHINE_KVM ? "device" : "pci";
+	return is_microvm(m) ? "device" : "pci";
 }
 
 static bool word_ok(const char *s, size_t max)
@@ -93,7 +98,7 @@ static void add_net(const struct machine *m, struct strv *to)
 	strv_add(to, "-device");
 	/* No option ROM: nobody boots from it, and the firmware would run it. */
 	strv_addf(to, "virtio-net-%s,netdev=net0%s%s%s", transport(m),
-		  m->accel == MACHINE_KVM ? "" : ",romfile=", m->mac ? ",mac=" : "", m->mac ? m->mac : "");
+		  is_microvm(m) ? "" : ",romfile=", m->mac ? ",mac=" : "", m->mac ? m->mac : "");
 }
 
 /* For diagnosis, and the machine's monitor. */
@@ -111,7 +116,7 @@ static void add_console(const struct machine *m, struct strv *to)
 	}
 }
 
-static void add_machine(const struct machine *m, struct strv *to)
+void machine_add_x86(const struct machine *m, struct strv *to)
 {
 	if (m->accel == MACHINE_KVM) {
 		add2(to, "-M",
@@ -122,6 +127,11 @@ static void add_machine(const struct machine *m, struct strv *to)
 		add2(to, "-M", "q35,accel=tcg,sata=off,usb=off,smbus=off");
 		add2(to, "-cpu", m->nested ? "max" : "max,-vmx,-svm");
 	}
+}
+
+static void add_machine(const struct machine *m, struct strv *to)
+{
+	m->arch->add_machine(m, to);
 	strv_add(to, "-smp");
 	strv_addf(to, "%u", m->cpus);
 	strv_add(to, "-m");
@@ -134,10 +144,10 @@ static void add_machine(const struct machine *m, struct strv *to)
 
 /* An emulated machine on a busy host misses the ticks that the kernel waits for when it tries the timer's wiring ("8254
  * timer not connected to IO-APIC"), falls back to worse, and in the end panics. By KVM it leaves that out by itself
- * (kvm_guest_init() of arch/x86/kernel/kvm.c). */
+ * (kvm_guest_init() of arch/x86/kernel/kvm.c). Only x86 has it. */
 static const char *timer(const struct machine *m)
 {
-	return m->accel == MACHINE_KVM ? "" : " no_timer_check";
+	return m->accel == MACHINE_KVM || m->arch->elf_machine != EM_X86_64 ? "" : " no_timer_check";
 }
 
 static void add_kernel(const struct machine *m, struct strv *to)
@@ -145,11 +155,9 @@ static void add_kernel(const struct machine *m, struct strv *to)
 	add2(to, "-kernel", m->kernel);
 	add2(to, "-initrd", m->initrd);
 	strv_add(to, "-append");
-	strv_addf(to, "%s panic=-1 reboot=t cryptomgr.notests%s%s%s",
-		  m->console < 0 ? "quiet"
-		  : m->verbose   ? "console=ttyS0"
-				 : "console=ttyS0 quiet",
-		  timer(m), m->append ? " " : "", m->append ? m->append : "");
+	strv_addf(to, "%s%s%s panic=-1%s cryptomgr.notests%s%s%s", m->console >= 0 ? "console=" : "",
+		  m->console >= 0 ? m->arch->console : "", m->console < 0 ? "quiet" : m->verbose ? "" : " quiet",
+		  m->arch->append, timer(m), m->append ? " " : "", m->append ? m->append : "");
 }
 
 int machine_argv(const struct machine *m, struct strv *to, struct err **e)

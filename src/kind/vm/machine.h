@@ -1,14 +1,15 @@
-/* QEMU's arguments for a machine (x86-64, QEMU 5.2 and later; read against 7.2's manual, qemu-system(1)).
+/* QEMU's arguments for a machine (QEMU 5.2 and later; read against 7.2's manual, qemu-system(1)).
  *
- * Two machines, because each accelerator is fastest with another (figures in machine.c):
- *     KVM  microvm: virtio-mmio, no PCI, no firmware menu. acpi=on, or a distribution's kernel finds no device.
- *     TCG  q35 without SATA, USB, SMBus: virtio-pci.
- * Either starts a vmlinux by its PVH entry, or a bzImage (slower: the machine unpacks it). Nothing here starts QEMU. */
+ * On x86-64 there are two machines (aarch64's is in machinearm.h), because each accelerator is fastest with another
+ * (figures in machine.c): KVM  microvm: virtio-mmio, no PCI, no firmware menu. acpi=on, or a distribution's kernel
+ * finds no device. TCG  q35 without SATA, USB, SMBus: virtio-pci. Either starts a vmlinux by its PVH entry, or a
+ * bzImage (slower: the machine unpacks it). Nothing here starts QEMU. */
 #ifndef IGLOO_KIND_VM_MACHINE_H
 #define IGLOO_KIND_VM_MACHINE_H
 
 #include "base/err.h"
 #include "base/str.h"
+#include "kind/vm/arch.h"
 #include "kind/vm/modules.h"
 
 #include <stdbool.h>
@@ -41,6 +42,7 @@ struct machine_port {
 };
 
 struct machine {
+	const struct arch *arch;
 	const char *qemu; /* argv[0] */
 	const char *name; /* shown in its process title; NULL: none */
 	enum machine_accel accel;
@@ -68,9 +70,12 @@ struct machine {
  * becomes 2049, because microvm has started slowly with it. */
 int machine_argv(const struct machine *m, struct strv *to, struct err **e);
 
-/* What the kernel needs for a machine and all that machine_argv() may give it, of both transports, so that one initrd
- * serves both; see modules.h. */
-extern const struct modules_want machine_modules[];
-extern const size_t machine_modules_n;
+/* What the kernel of x86-64 needs for a machine and all that machine_argv() may give it, of both transports, so that
+ * one initrd serves both; see modules.h. */
+enum { MACHINE_MODULES = 9 };
+extern const struct modules_want machine_modules[MACHINE_MODULES];
+
+/* -M and -cpu for x86-64. */
+void machine_add_x86(const struct machine *m, struct strv *to);
 
 #endif

@@ -85,6 +85,17 @@ static void add_names(const char *value, size_t n, struct strv *to)
 	}
 }
 
+unsigned modinfo_machine(const void *bytes, size_t n)
+{
+	Elf64_Ehdr eh;
+
+	if (n < sizeof(eh))
+		return EM_NONE;
+	memcpy(&eh, bytes, sizeof(eh));
+	return memcmp(eh.e_ident, ELFMAG, SELFMAG) == 0 && eh.e_ident[EI_DATA] == ELFDATA2LSB ? le16toh(eh.e_machine)
+											      : EM_NONE;
+}
+
 int modinfo_depends(const void *bytes, size_t n, struct strv *to, struct err **e)
 {
 	static const char key[] = "depends=";

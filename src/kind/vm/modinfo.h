@@ -12,4 +12,7 @@
  * little-endian module or says nothing of that. */
 int modinfo_depends(const void *bytes, size_t n, struct strv *to, struct err **e);
 
+/* EM_… of its ELF header (the gABI's chapter 4); EM_NONE for what is none. */
+unsigned modinfo_machine(const void *bytes, size_t n);
+
 #endif

@@ -109,6 +109,11 @@ void modules_free(struct modules *m)
 	free(m);
 }
 
+const char *modules_path(const struct modules *m)
+{
+	return m->path;
+}
+
 void modules_add_key(const struct modules *m, uint64_t *key)
 {
 	vmcache_key_add_text(key, m->path);

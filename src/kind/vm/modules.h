@@ -27,6 +27,9 @@ static inline void modules_freep(struct modules **m)
 }
 #define _cleanup_modules_ ATTR_CLEANUP(modules_freep)
 
+/* As it was opened. */
+const char *modules_path(const struct modules *m);
+
 /* Adds the state of the folder's lists to a key (vmcache.h). */
 void modules_add_key(const struct modules *m, uint64_t *key);
 

@@ -14,15 +14,15 @@
 
 enum { TIME_LIMIT_MS = 20000 };
 
-int qemu_find(char **ret, struct err **e)
+int qemu_find(const struct arch *arch, char **ret, struct err **e)
 {
-	_cleanup_free_ char *found = spawn_find("qemu-system-x86_64", NULL, NULL);
+	_cleanup_free_ char *found = spawn_find(arch->qemu, NULL, NULL);
 
 	*ret = found ? realpath(found, NULL) : NULL;
 	if (*ret)
 		return 0;
-	(void)err_set(e, ENOENT, "QEMU is not installed: there is no qemu-system-x86_64 in PATH");
-	return err_hint(e, QEMU_HINT);
+	(void)err_set(e, ENOENT, "QEMU is not installed: there is no %s in PATH", arch->qemu);
+	return err_hint(e, "%s", arch->qemu_hint);
 }
 
 /* A build without it says so, and ends with 1, before it gets to -version (qemu_init() in softmmu/vl.c). */

@@ -24,6 +24,7 @@
 #include "kind/common/running.h"
 #include "kind/common/view.h"
 #include "kind/vm/accel.h"
+#include "kind/vm/arch.h"
 #include "kind/vm/enclosure.h"
 #include "kind/vm/fittings.h"
 #include "kind/vm/initrd.h"
@@ -58,6 +59,7 @@ enum {
 
 /* All that a start makes before the box is begun. */
 struct parts {
+	const struct arch *arch;
 	char *qemu;
 	char *kernel; /* what QEMU starts */
 	char *initrd;
@@ -86,13 +88,19 @@ static void parts_release(struct parts *p)
 }
 #define _cleanup_parts_ ATTR_CLEANUP(parts_release)
 
-static int choose_accel(const struct box_spec *spec, enum accel *ret, struct err **e)
+static int choose_accel(const struct box_spec *spec, const struct arch *arch, enum accel *ret, struct err **e)
 {
 	_cleanup_accel_verdict_ struct accel_verdict verdict = {0};
 	_cleanup_close_ int dir = dirs_open(DIRS_RUNTIME, "", NULL);
 	enum accel wish = ACCEL_AUTO;
 	int r = spec->machine.accel ? accel_parse(spec->machine.accel, &wish, e) : 0;
 
+	if (r == 0 && !arch_is_own(arch)) {
+		*ret = ACCEL_TCG;
+		return wish == ACCEL_KVM ? err_set(e, EOPNOTSUPP,
+						   "KVM cannot be used: this host's processor is not of %s", arch->name)
+					 : 0;
+	}
 	if (r == 0)
 		r = accel_choose(wish, dir, ret, &verdict, e);
 	if (r == 0 && wish == ACCEL_AUTO && *ret == ACCEL_TCG && accel_is_news(dir, verdict.why))
@@ -136,17 +144,18 @@ struct wants {
 	size_t n;
 };
 
-static void gather_wants(const struct fittings *fittings, struct wants *to)
+static void gather_wants(const struct arch *arch, const struct fittings *fittings, struct wants *to)
 {
-	memcpy(to->v, machine_modules, machine_modules_n * sizeof(*to->v));
-	memcpy(to->v + machine_modules_n, fittings->want, fittings->n_want * sizeof(*to->v));
-	to->n = machine_modules_n + fittings->n_want;
+	memcpy(to->v, arch->modules, arch->n_modules * sizeof(*to->v));
+	memcpy(to->v + arch->n_modules, fittings->want, fittings->n_want * sizeof(*to->v));
+	to->n = arch->n_modules + fittings->n_want;
 }
 
 static int prepare_minimal(const struct kind_box *box, const struct vmcache *cache, struct parts *p, struct err **e)
 {
 	struct wants wants;
 	struct kernel_search search = {
+		.arch = p->arch,
 		.user = box->spec->machine.kernel,
 		.root = "",
 		.cache = cache,
@@ -156,14 +165,15 @@ static int prepare_minimal(const struct kind_box *box, const struct vmcache *cac
 	_cleanup_kernel_ struct kernel kernel = {0};
 	_cleanup_modules_ struct modules *modules = NULL;
 	struct initrd initrd = {
-		.init = guest_image,
-		.init_bytes = guest_image_size,
+		.init = p->arch->guest,
+		.init_bytes = *p->arch->guest_size,
+		.elf_machine = p->arch->elf_machine,
 		.want = wants.v,
 	};
 	_cleanup_err_ struct err *why = NULL;
 	int r;
 
-	gather_wants(&p->fittings, &wants);
+	gather_wants(p->arch, &p->fittings, &wants);
 	search.n_want = initrd.n_want = wants.n;
 	r = kernel_find(&search, &kernel, e);
 	if (r == 0)
@@ -222,13 +232,17 @@ static int prepare_parts(const struct kind_box *box, struct parts *p, struct err
 
 	cache.path = path;
 	if (r == 0)
-		r = qemu_find(&p->qemu, e);
+		r = arch_find(box->spec->machine.arch, &p->arch, e);
+	if (r == 0)
+		r = arch_check_guest(p->arch, e);
+	if (r == 0)
+		r = qemu_find(p->arch, &p->qemu, e);
 	if (r == 0)
 		r = enclosure_check(p->qemu, e);
 	if (r == 0)
-		r = choose_accel(box->spec, &p->accel, e);
+		r = choose_accel(box->spec, p->arch, &p->accel, e);
 	if (r == 0)
-		r = fittings_plan(&box->spec->machine, p->accel == ACCEL_KVM, &p->fittings, e);
+		r = fittings_plan(&box->spec->machine, p->arch, p->accel == ACCEL_KVM, &p->fittings, e);
 	if (r == 0)
 		r = machnet_choose(box->spec, &p->net, e);
 	if (r == 0)
@@ -281,6 +295,7 @@ static int command_line(const struct box_spec *spec, const struct parts *p, stru
 					       {.tag = NIXOS_STATE_TAG, .path = ENCLOSURE_STATE, .mapped = true}};
 	const struct guest *guest = guest_of(spec);
 	const struct machine m = {
+		.arch = p->arch,
 		.qemu = p->qemu,
 		.accel = p->accel == ACCEL_KVM ? MACHINE_KVM : MACHINE_TCG,
 		.cpus = cpus(spec),
@@ -315,7 +330,7 @@ static int state_lock = -1;
 
 static int vm_start(struct kind_box *box, struct err **e)
 {
-	_cleanup_parts_ struct parts p = {.fittings = FITTINGS_INIT, .nixos = NIXOS_INIT};
+	_cleanup_parts_ struct parts p = {.arch = archs[0], .fittings = FITTINGS_INIT, .nixos = NIXOS_INIT};
 	_cleanup_strv_ struct strv argv = STRV_INIT;
 	int r = check_memory(box->spec, e);
 

@@ -1,6 +1,6 @@
 #include "kind/vm/vmlinux.h"
 
-#include "kind/vm/kimage.h"
+#include "kind/vm/kimagearm.h"
 #include "sys/fd.h"
 #include "sys/file.h"
 
@@ -33,6 +33,20 @@ static int check_elf(const char *path, const struct str *bytes, struct err **e)
 	(void)err_set(e, EOPNOTSUPP, "kernel '%s' has no PVH entry", path);
 	(void)err_hint(e, "take one that was built with CONFIG_PVH=y");
 	return -EOPNOTSUPP;
+}
+
+/* What is in an image that is not one for x86-64 or started as it is. */
+static int unpack_arm(const char *path, const struct str *bytes, struct str *to, struct err **e)
+{
+	struct kimage_payload payload;
+	int r = kimagearm_parse(bytes->p, bytes->len, &payload, e);
+
+	if (r == 0)
+		r = unpack(payload.format, bytes->p + payload.at, payload.n, payload.unpacked, KIMAGE_VMLINUX_MAX, to,
+			   e);
+	if (r == 0 && !kimagearm_is_image(to->p, to->len))
+		r = err_set(e, EBADMSG, "what is packed in it is no Image for aarch64");
+	return r < 0 ? err_wrap(e, "kernel '%s'", path) : 0;
 }
 
 static int unpack_image(const char *path, const struct str *bytes, struct str *to, struct err **e)
@@ -84,7 +98,14 @@ int vmlinux_get(const struct vmcache *c, const char *path, char **ret_path, stru
 			*ret_path = xstrdup(path);
 		return r;
 	}
-	r = unpack_image(path, &image, &vmlinux, e);
+	if (kimagearm_is_image(image.p, image.len)) {
+		*ret_path = xstrdup(path);
+		return 0;
+	}
+	if (kimagearm_is_packed(image.p, image.len))
+		r = unpack_arm(path, &image, &vmlinux, e);
+	else
+		r = unpack_image(path, &image, &vmlinux, e);
 	return r < 0 ? r : vmcache_put(c, "vmlinux", key, vmlinux.p, vmlinux.len, ret_path, e);
 }
 

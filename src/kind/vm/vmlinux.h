@@ -8,9 +8,9 @@
 #include <stdbool.h>
 
 /* What QEMU's -kernel takes of the image at `path` (absolute): its vmlinux, from the cache where it is there; the
- * image itself where that is a vmlinux. *ret_path is the caller's. -EOPNOTSUPP for a packing that igloo cannot undo or
- * a vmlinux without PVH entry: the caller may start the bzImage instead, slower. -EBADMSG for what is no kernel or is
- * damaged, with the path in the message. */
+ * image itself where that is a vmlinux, or an Image for aarch64. *ret_path is the caller's. -EOPNOTSUPP for a packing
+ * that igloo cannot undo or a vmlinux without PVH entry: the caller may start the bzImage instead, slower. -EBADMSG for
+ * what is no kernel or is damaged, with the path in the message. */
 int vmlinux_get(const struct vmcache *c, const char *path, char **ret_path, struct err **e);
 
 /* The same of an open file, which may be anything (a machine wrote it): what is to be started is always a file of the
