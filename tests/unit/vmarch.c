@@ -169,7 +169,8 @@ TEST(arguments)
 			    .monitor = -1};
 
 	CHECK(machine_argv(&m, &argv, NULL) == 0 && strv_has(&argv, "virt,accel=tcg,gic-version=3") &&
-	      strv_has(&argv, "max,pauth-impdef=on") && strv_has(&argv, "console=ttyAMA0 panic=-1 cryptomgr.notests") &&
+	      strv_has(&argv, "max,pauth-impdef=on") &&
+	      strv_has(&argv, "console=ttyAMA0 quiet panic=-1 cryptomgr.notests") &&
 	      strv_has(&argv, "virtio-net-pci,netdev=net0,romfile="));
 	m.nested = true;
 	CHECK(machine_argv(&m, &nested, NULL) == 0 &&

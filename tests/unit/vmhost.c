@@ -3,6 +3,7 @@
 
 #include "guest/image.h"
 #include "guest/vmwords.h"
+#include "kind/vm/arch.h"
 #include "kind/vm/initrd.h"
 #include "kind/vm/kernel.h"
 #include "kind/vm/machine.h"
@@ -47,8 +48,12 @@ static struct vmcache cache;
 static bool here(void)
 {
 	const char *user = getenv("IGLOO_TEST_KERNEL");
-	struct kernel_search search = {
-		.user = user, .root = "", .cache = &cache, .want = machine_modules, .n_want = machine_modules_n};
+	struct kernel_search search = {.user = user,
+				       .root = "",
+				       .cache = &cache,
+				       .arch = archs[0],
+				       .want = archs[0]->modules,
+				       .n_want = archs[0]->n_modules};
 	_cleanup_err_ struct err *e = NULL;
 
 	qemu = qemu ? qemu : spawn_find("qemu-system-x86_64", NULL, NULL);
@@ -72,12 +77,13 @@ static char *make_initrd(const void *init, size_t n, const char *config)
 	_cleanup_modules_ struct modules *modules = NULL;
 	_cleanup_err_ struct err *e = NULL;
 	char *path = NULL;
-	struct initrd i = {.init = init,
+	struct initrd i = {.elf_machine = archs[0]->elf_machine,
+			   .init = init,
 			   .init_bytes = n,
 			   .config = config,
 			   .config_bytes = config ? strlen(config) : 0,
-			   .want = machine_modules,
-			   .n_want = machine_modules_n};
+			   .want = archs[0]->modules,
+			   .n_want = archs[0]->n_modules};
 
 	CHECK(modules_open(kernel.modules, &modules, &e) == 0);
 	i.modules = modules;
@@ -111,7 +117,8 @@ static void start(const char *initrd, const char *append, const char *const *mor
 	const struct machine_share share = {.tag = "box", .path = folder};
 	_cleanup_strv_ struct strv extra = STRV_INIT;
 	_cleanup_strv_ struct strv argv = STRV_INIT;
-	struct machine m = {.qemu = qemu,
+	struct machine m = {.arch = archs[0],
+			    .qemu = qemu,
 			    .cpus = 1,
 			    .memory_mib = 512,
 			    .kernel = vmlinux,
