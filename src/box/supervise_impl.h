@@ -1,4 +1,4 @@
-/* Inside of the supervisor: shared by supervise.c (the loop, the guest, signals) and superviseclient.c. */
+/* Inside of the supervisor: shared by supervise.c (the loop, the guest), supervisesignals.c and superviseclient.c. */
 #ifndef IGLOO_BOX_SUPERVISE_IMPL_H
 #define IGLOO_BOX_SUPERVISE_IMPL_H
 
@@ -7,6 +7,7 @@
 #include "box/terminal.h"
 #include "wire/link.h"
 
+#include <signal.h>
 #include <stdint.h>
 
 enum {
@@ -63,6 +64,14 @@ struct sup {
 void supervise_send_signal(struct sup *s, uint32_t stream, int signo);
 /* The one timer: the time limit, then the time until what was asked to end is killed. */
 void supervise_set_timer(struct sup *s, uint64_t ms);
+
+/* The signals that are taken: what the caller ignores is not. */
+void supervise_signal_set(sigset_t *set);
+/* What is readable is read, and the command or the box asked to end. */
+void supervise_on_signal(struct sup *s);
+void supervise_on_timer(struct sup *s);
+/* A terminal that went away is told to the command once, as the kernel would tell those whose terminal it was. */
+void supervise_check_terminal(struct sup *s);
 
 /* Somebody connects. Others than this user (and root) are turned away. */
 void supervise_on_listener(struct sup *s);
