@@ -387,7 +387,7 @@ static int resolve_steps(struct resolve *r, const uint8_t *key, const char *nix_
 	return k;
 }
 
-static int resolve_begin(struct resolve *r, struct slot *slot, const struct environment_query *q, struct err **e)
+int resolve_begin(struct resolve *r, struct slot *slot, const struct environment_query *q, struct err **e)
 {
 	_cleanup_close_ int cache = dirs_open(DIRS_CACHE, "toolchain", e);
 	_cleanup_free_ char *cache_path = NULL;
@@ -404,7 +404,7 @@ static int resolve_begin(struct resolve *r, struct slot *slot, const struct envi
 	return k;
 }
 
-static void resolve_end(struct resolve *r)
+void resolve_end(struct resolve *r)
 {
 	if (r->nix.log)
 		nixbox_release(&r->nix);
@@ -468,39 +468,5 @@ int resolve_environment(struct slot *slot, const struct environment_query *q, co
 		if (k == 0)
 			k = resolve_once(slot, q, key, nix_id, name, e);
 	}
-	return k;
-}
-
-int resolve_reset(struct slot *slot, struct err **e)
-{
-	_cleanup_close_ int lock = slot_lock_resolve(slot, NULL, e);
-	_cleanup_hostpaths_ struct hostpaths set = {0};
-
-	if (lock < 0)
-		return lock;
-	/* Somebody else may have done it while we waited. */
-	if (hostpaths_load(slot->dir, &set, NULL) != -EBADMSG)
-		return 0;
-	log_note("the set of host paths of slot '%s' is damaged: making it anew", slot->id);
-	return hostset_reset(slot, e);
-}
-
-int resolve_forget(struct slot *slot, const struct environment_query *q, struct err **e)
-{
-	_cleanup_close_ int lock = slot_lock_resolve(slot, NULL, e);
-	_cleanup_hostpaths_ struct hostpaths set = {0};
-	_cleanup_strv_ struct strv vanished = STRV_INIT;
-	struct resolve r;
-	int k = lock < 0 ? lock : hostpaths_load(slot->dir, &set, e);
-
-	if (k < 0)
-		return k;
-	hostpaths_vanished(&set, &vanished);
-	if (vanished.n == 0)
-		return 0;
-	k = resolve_begin(&r, slot, q, e);
-	if (k == 0)
-		k = hostset_forget(&r.nix, &vanished, e);
-	resolve_end(&r);
 	return k;
 }

@@ -19,6 +19,10 @@ struct resolve {
 	char *shell;          /* the dev shell to resolve */
 };
 
+/* Opens the host's store and the toolchain. resolve_end() it in either case. */
+int resolve_begin(struct resolve *r, struct slot *slot, const struct environment_query *q, struct err **e);
+void resolve_end(struct resolve *r);
+
 /* The toolchain joins the slot's host-backed set. -ENOENT when the host has no git. */
 int resolve_take_tools(struct resolve *r, struct err **e);
 /* So do the locked inputs that the host's store has. */

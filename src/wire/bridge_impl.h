@@ -93,6 +93,13 @@ int bridge_send(struct bridge *b, uint32_t stream, enum frame_type type, uint8_t
 /* For the local end; the descriptor, if >= 0, is the link's then. */
 int bridge_send_local(struct bridge *b, uint32_t stream, uint8_t type, const void *payload, size_t n, int fd);
 
+/* --- bridgewords.c: frames of stream 0, from the remote end or the local one --- */
+
+/* Those that the guest sends, passed on. -EPROTO: it is not due. */
+int bridge_on_guest_word(struct bridge *b, const struct frame *f, bool remote);
+/* And those that the host sends; TIME and ROUTE are for the remote bridge itself. */
+int bridge_on_host_word(struct bridge *b, const struct frame *f, bool remote);
+
 /* --- bridgechannel.c: all return 0 or what bridge_send() does --- */
 
 /* The channel begins; the descriptor is its own. `own`: nobody else has it, so it is made non-blocking. */

@@ -156,7 +156,10 @@ static void add_kernel(const struct machine *m, struct strv *to)
 	add2(to, "-initrd", m->initrd);
 	strv_add(to, "-append");
 	strv_addf(to, "%s%s%s panic=-1%s cryptomgr.notests%s%s%s", m->console >= 0 ? "console=" : "",
-		  m->console >= 0 ? m->arch->console : "", m->console < 0 ? "quiet" : m->verbose ? "" : " quiet",
+		  m->console >= 0 ? m->arch->console : "",
+		  m->console < 0 ? "quiet"
+		  : m->verbose   ? ""
+				 : " quiet",
 		  m->arch->append, timer(m), m->append ? " " : "", m->append ? m->append : "");
 }
 
