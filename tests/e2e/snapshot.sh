@@ -148,12 +148,19 @@ prints "with what was in the first" "forked 400" igloo run --slot second -- bash
 prints "which is as it was" first run cat /home/igloo/state
 like "roots of its own" "$(NIX_CONFIG=$HOST_NIX nix-store --query --roots "$path" 2>/dev/null)" "*$slots/$fork/roots/*"
 says "a name that is taken" 125 "*there is a slot '$fork' already*" igloo fork "$slot" second
+igloo create stays --slot second --env WORD=kept -- bash -c 'echo $WORD $(<~/state)' >/dev/null
+prints "a box that stays is forked with its slot" "copied-${slot##*-}" igloo fork stays copied
+is "and has its options" "$(member options <"$XDG_STATE_HOME/igloo/boxes/copied/definition.json")" "['--env=WORD=kept', '--slot=copied']"
+ok "it starts" igloo start copied
+ok "in its own slot" within 10 bash -c '[[ $(igloo logs copied) == "kept forked" ]]'
+says "a box's name that is taken" 125 "*there is a box called 'copied' already*" igloo fork stays copied
+ok "both go" igloo rm -f stays copied
 says "a name that is none" 125 "*'Not/this' is not a name*" igloo fork "$slot" Not/this
 says "of nothing" 125 "*no box and no slot 'nothing'*" igloo fork nothing more
 is "--json" "$(igloo fork --json "$fork" third | member slot)" "third-${slot##*-}"
 prints "a fork of a fork" forked igloo run --slot third -- cat /home/igloo/state
 is "nothing is left" "$(rests)" ""
-igloo slot rm --yes "$fork" "third-${slot##*-}" >/dev/null
+igloo slot rm --yes "$fork" "third-${slot##*-}" "copied-${slot##*-}" >/dev/null
 
 # -- damaged ones ---------------------------------------------------------------------------------------------
 
