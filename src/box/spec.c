@@ -27,6 +27,7 @@ void box_spec_release(struct box_spec *spec)
 	free(spec->machine.flake);
 	free(spec->machine.accel);
 	free(spec->machine.arch);
+	free(spec->machine.fs);
 	free(spec->sh);
 	free(spec->env);
 	for (size_t i = 0; i < spec->nfiles; i++) {

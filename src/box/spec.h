@@ -74,6 +74,7 @@ struct box_limits {
 /* Of a kind that has a machine. NULL: igloo's choice. */
 struct box_machine {
 	char *kernel; /* absolute path */
+	char *fs;     /* "auto", "virtiofs", "9p": how it has the box's files */
 	char *accel;  /* "auto", "kvm", "tcg" */
 	char *arch;   /* "x86_64", "aarch64"; NULL: the host's */
 	bool nested;  /* it may have machines of its own */

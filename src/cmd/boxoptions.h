@@ -37,6 +37,7 @@ struct box_options {
 	const char *guest;
 	bool nested;
 	bool built;
+	const char *fs;
 	bool detach;
 	struct strv allow; /* policy entries (net/policy.h) */
 	bool allow_unnamed_tls;
@@ -73,7 +74,7 @@ extern const struct opt box_running_opts[];
 	{                                      \
 		"Limits", box_limit_opts, (at) \
 	}
-/* arch, nested; in machineoptions.c */
+/* arch, nested, guest, built, fs; in machineoptions.c */
 #define BOX_GROUP_MACHINE(at)                     \
 	{                                         \
 		"Machine", box_machine_opts, (at) \

@@ -7,6 +7,7 @@
 #define AT(member) offsetof(struct box_options, member)
 
 static const char *const arch_names[] = {"x86_64", "aarch64", "amd64", "arm64", NULL};
+static const char *const fs_names[] = {"auto", "virtiofs", "9p", NULL};
 
 const struct opt box_machine_opts[] = {
 	{.name = "arch",
@@ -29,6 +30,13 @@ const struct opt box_machine_opts[] = {
 	 .kind = OPT_FLAG,
 	 .offset = AT(built),
 	 .help = "of --guest nixos: start the system that the flake builds, not what a rebuild in the machine left"},
+	{.name = "fs",
+	 .arg = "HOW",
+	 .kind = OPT_CHOICE,
+	 .offset = AT(fs),
+	 .help = "of a vm: how it has the box's files",
+	 .choices = fs_names,
+	 .env = "IGLOO_VM_FS"},
 	{.name = NULL},
 };
 
@@ -53,7 +61,7 @@ char *machineoptions_platform(const struct box_options *o)
 
 int machineoptions_refuse(const struct box_options *o, const char *kind, struct err **e)
 {
-	const char *given = o->nested ? "--nested" : machineoptions_arch(o) ? "--arch" : NULL;
+	const char *given = o->nested ? "--nested" : machineoptions_arch(o) ? "--arch" : o->fs ? "--fs" : NULL;
 
 	return given ? err_set(e, EINVAL, "%s is for --in vm, not for a %s", given, kind) : 0;
 }
@@ -64,4 +72,5 @@ void machineoptions_fill(const struct box_options *o, struct box_machine *to)
 
 	to->arch = arch ? xstrdup(arch) : NULL;
 	to->nested = o->nested;
+	to->fs = o->fs ? xstrdup(o->fs) : NULL;
 }

@@ -1,15 +1,17 @@
 /* PID 1 of a box that is a machine; vm.h says what it does.
  *
  * Theory of operation. What the supervisor knows of a box is PID 1's connection. Here that is a bridge to the guest in
- * the machine, and QEMU is the only other process. One loop: the bridge's descriptors, QEMU's output and the machine's
- * console (one pipe), its monitor, its end, the host's clock.
+ * the machine, and QEMU is the only other process, but for a virtiofsd that may have the box's files for it. One loop:
+ * the bridge's descriptors, QEMU's output and the machine's console (one pipe), its monitor, its end, the host's clock.
  *
  * A machine that is asked to end (SHUTDOWN) ends its processes, then its file systems, then itself; when that takes
  * longer than it may, QEMU is told to end by its monitor, and then killed. The kernel's panic ends it at once: panic=-1
  * and -no-reboot. */
 #include "guest/guest.h"
 #include "guest/vm.h"
+#include "guest/vmchild.h"
 #include "guest/vmclock.h"
+#include "guest/vmfsd.h"
 #include "guest/vmlive.h"
 #include "guest/vmqmp.h"
 #include "guest/vmwords.h"
@@ -33,7 +35,8 @@ enum {
 	SETTLE_MS = 6000, /* after SHUTDOWN's grace: for its file systems, and to switch itself off */
 	QUIT_MS = 2000,   /* for QEMU to end when it was told to */
 	EXIT_BROKEN = 1,
-	INHERITED = 3, /* descriptors of QEMU's: port, tap, monitor */
+	AFTER_MS = 500, /* for QEMU's end to be seen after that of virtiofsd */
+	INHERITED = 4,  /* descriptors of QEMU's: port, tap, monitor, virtiofsd */
 };
 
 struct vmhost {
@@ -41,7 +44,10 @@ struct vmhost {
 	pid_t qemu;
 	int status;
 	bool ended; /* QEMU was reaped */
-	int output; /* -1 at its end */
+	pid_t fs;   /* virtiofsd; 0: there is none, or it was reaped */
+	int fs_status;
+	bool fs_failed; /* it ended first */
+	int output;     /* -1 at its end */
 	int children;
 	int clock;
 	struct vmqmp monitor;
@@ -52,47 +58,6 @@ struct vmhost {
 	int64_t stop_by;  /* 0: SHUTDOWN has not come; then when the next step of what the head says is due */
 	enum { STOP_ASKED, STOP_QUIT, STOP_KILLED } stop;
 };
-
-/* QEMU's descriptors: from VMHOST_PORT_FD on, in order; -1 is none. All others are closed when it is executed. */
-static bool set_inherited(const int fds[INHERITED])
-{
-	enum { HIGH = 16 };
-	int high[INHERITED];
-
-	for (int i = 0; i < INHERITED; i++) {
-		high[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, HIGH);
-		if (fds[i] >= 0 && high[i] < 0)
-			return false;
-	}
-	/* Else a number that QEMU does not get could be one of this process's. */
-	for (int fd = VMHOST_PORT_FD; fd < HIGH; fd++)
-		(void)close(fd);
-	for (int i = 0; i < INHERITED; i++)
-		if (high[i] >= 0 && dup2(high[i], VMHOST_PORT_FD + i) < 0)
-			return false;
-	return true;
-}
-
-static void ATTR_NORETURN run_qemu(char **argv, const int fds[INHERITED], int output)
-{
-	static const char failed[] = "cannot execute ";
-	const char *why;
-	sigset_t none;
-
-	/* A ^C or ^Z is not for the machine, however its commands take it. */
-	(void)setsid();
-	if (dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0 || !set_inherited(fds))
-		_exit(126);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	(void)execv(argv[0], argv);
-	why = strerror(errno);
-	(void)!write(STDERR_FILENO, failed, sizeof(failed) - 1);
-	(void)!write(STDERR_FILENO, argv[0], strlen(argv[0]));
-	(void)!write(STDERR_FILENO, ": ", 2);
-	(void)!write(STDERR_FILENO, why, strlen(why));
-	_exit(127);
-}
 
 static bool is_readable(int fd)
 {
@@ -130,6 +95,11 @@ static void take_children(struct vmhost *h)
 
 	(void)!read(h->children, &info, sizeof(info));
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (h->fs > 0 && pid == h->fs) {
+			h->fs = 0;
+			h->fs_status = status;
+			h->fs_failed = !h->ended;
+		}
 		if (pid != h->qemu)
 			continue;
 		h->ended = true;
@@ -194,12 +164,30 @@ static int step(struct vmhost *h, int timeout_ms)
 	return r;
 }
 
-static int start(struct vmhost *h, char **argv, int tap)
+/* Returns a connection to it, -1 without one, or another -errno. */
+static int start_fs(struct vmhost *h, char **argv, int output)
+{
+	_cleanup_close_ int listener = -1;
+	_cleanup_close_ int fd = argv ? vmfsd_connect(&listener) : -1;
+
+	if (!argv || fd < 0)
+		return fd;
+	h->fs = fork();
+	if (h->fs == 0) {
+		const int fds[INHERITED] = {listener, -1, -1, -1};
+
+		vmchild_run(argv, fds, INHERITED, output);
+	}
+	return h->fs < 0 ? -errno : take_fd(&fd);
+}
+
+static int start(struct vmhost *h, char **argv, char **fs_argv, int tap)
 {
 	const struct bridge_ops ops = {.on_hello = on_hello, .on_shutdown = on_shutdown, .user = h};
 	int port[2];
 	int output[2];
 	int monitor[2];
+	_cleanup_close_ int fs = -1;
 	sigset_t set;
 
 	(void)sigemptyset(&set);
@@ -208,11 +196,14 @@ static int start(struct vmhost *h, char **argv, int tap)
 	if (h->children < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, port) < 0 ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, monitor) < 0 || pipe2(output, O_CLOEXEC) < 0)
 		return -errno;
+	fs = start_fs(h, fs_argv, output[1]);
+	if (fs_argv && fs < 0)
+		return fs;
 	h->qemu = fork();
 	if (h->qemu == 0) {
-		const int fds[INHERITED] = {port[1], tap, monitor[1]};
+		const int fds[INHERITED] = {port[1], tap, monitor[1], fs};
 
-		run_qemu(argv, fds, output[1]);
+		vmchild_run(argv, fds, INHERITED, output[1]);
 	}
 	if (h->qemu < 0)
 		return -errno;
@@ -258,6 +249,12 @@ static void add_last_words(const struct vmhost *h, struct str *s)
 	str_add(s, line, n);
 }
 
+static void add_end(struct str *s, int status)
+{
+	str_addf(s, WIFSIGNALED(status) ? "killed by signal %d" : "ended with code %d",
+		 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+}
+
 /* QEMU has ended, and there is no guest to speak with (any more): why. */
 static void say_ended(struct vmhost *h)
 {
@@ -265,15 +262,17 @@ static void say_ended(struct vmhost *h)
 
 	while (h->output >= 0 && is_readable(h->output))
 		take_output(h);
-	if (h->words.panic[0])
+	if (h->fs_failed)
+		str_adds(&s, "virtiofsd, by which it has its files: ");
+	if (h->fs_failed)
+		add_end(&s, h->fs_status);
+	else if (h->words.panic[0])
 		str_addf(&s, "its kernel panicked: %s", h->words.panic);
 	else if (h->status == 0) /* -no-reboot */
 		str_adds(&s, "its kernel came to an end before it had started");
-	else if (WIFSIGNALED(h->status))
-		str_addf(&s, "killed by signal %d", WTERMSIG(h->status));
 	else
-		str_addf(&s, "ended with code %d", WEXITSTATUS(h->status));
-	if (!h->words.panic[0])
+		add_end(&s, h->status);
+	if (!h->words.panic[0] && !(h->fs_failed && WIFSIGNALED(h->fs_status)))
 		add_last_words(h, &s);
 	say_err(h, EIO, MSG_STAGE_MACHINE, str_text(&s), s.len);
 	str_release(&s);
@@ -360,7 +359,9 @@ static void ATTR_NORETURN finish(struct vmhost *h)
 	while (h->output >= 0 && is_readable(h->output))
 		take_output(h);
 	if (!bridge_local_ended(h->bridge)) {
-		if (h->stop != STOP_ASKED)
+		if (h->fs_failed)
+			say_ended(h);
+		else if (h->stop != STOP_ASKED)
 			say_how_stopped(h);
 		/* A machine that was switched off ends with 0. */
 		else if (!bridge_greeted(h->bridge) || h->status != 0 || h->words.panic[0])
@@ -383,6 +384,23 @@ static int end_qemu(struct vmhost *h)
 	return r;
 }
 
+/* QEMU without its files: nothing in the machine would come to an end. When both end, virtiofsd may be seen first. */
+static int end_without_fs(struct vmhost *h)
+{
+	int64_t end = guest_now_ms() + AFTER_MS;
+	int r = 0;
+
+	while (r == 0 && !h->ended && guest_now_ms() < end)
+		r = step(h, (int)(end - guest_now_ms()));
+	if (h->ended && h->status == 0)
+		h->fs_failed = false;
+	if (!h->ended)
+		(void)kill(h->qemu, SIGKILL);
+	while (r == 0 && !h->ended)
+		r = step(h, -1);
+	return r;
+}
+
 static int run(struct vmhost *h)
 {
 	int r = 0;
@@ -400,6 +418,10 @@ static int run(struct vmhost *h)
 		r = step(h, (int)left);
 		if (bridge_local_ended(h->bridge))
 			leave(0);
+		if (r == 0 && h->fs_failed) {
+			r = end_without_fs(h);
+			continue;
+		}
 		if (starts && !bridge_greeted(h->bridge) && !h->ended)
 			watch_start(h);
 		if (h->monitor.stopped && h->stop_by == 0 && !h->ended)
@@ -433,6 +455,7 @@ static void raise_files(void)
 void vmhost_run(const char *fd, char **argv)
 {
 	struct vmhost *h = xcalloc(1, sizeof(*h));
+	char **fs_argv;
 	int tap = -1;
 	int r;
 
@@ -449,7 +472,8 @@ void vmhost_run(const char *fd, char **argv)
 	}
 	guest_set_descriptors(fd, tap < 0 ? VMHOST_TAP_FD : VMHOST_TAP_FD + 1);
 	raise_files();
-	r = start(h, argv, tap);
+	fs_argv = vmfsd_take_argv(&argv);
+	r = start(h, argv, fs_argv, tap);
 	if (r < 0)
 		guest_die("cannot start QEMU");
 	r = run(h);

@@ -112,3 +112,57 @@ else
 	skip "whoever is root in it" "root (nobody else may look into a process that leaves no core)"
 fi
 ok "igloo stop" igloo stop shares
+
+# -- virtiofs -------------------------------------------------------------------------------------------
+
+says "--fs is a machine's" 125 '*--fs*--in vm*' igloo run --fs 9p -- true
+says "no such way" 125 '*warp*auto*virtiofs*9p*' "${vm[@]}" --fs warp -- true
+mkdir "$T/bin"
+printf '#!/bin/sh\necho "  -o sandbox=namespace|chroot"\n' >"$T/bin/virtiofsd"
+chmod +x "$T/bin/virtiofsd"
+says "a virtiofsd that needs privileges" 125 "*--fs virtiofs*$T/bin/virtiofsd*--sandbox=none*hint:*" env PATH="$T/bin:$PATH" "${vm[@]}" --fs virtiofs -- true
+if ! { virtiofsd --help || /usr/libexec/virtiofsd --help; } 2>/dev/null | grep -A1 -e '--sandbox <' | grep -q none; then
+	skip "virtiofs" "virtiofsd, the one written in Rust"
+	exit
+fi
+gone() { ! kill -0 "$1" 2>/dev/null || [[ $(ps -o stat= -p "$1") == Z* ]]; }
+ok "a machine with virtiofs" "${vm[@]}" --fs virtiofs --detach --name fs --share-ro "$T/b/data" --share-rw "$T/a/data" -- sleep 1000
+exec_() { igloo exec fs -- "$@"; }
+like "its root" "$(exec_ cat /proc/mounts)" "box / virtiofs *"
+prints "files, pipes, sockets, and what was removed while it is open" "of-b 5 3 3 works" exec_ python3 -c '
+import os, socket
+print(open("/mnt/host-ro/data/file").read().strip(), end=" ")
+os.mkfifo("pipe"); s = socket.socket(socket.AF_UNIX); s.bind("socket"); s.listen(); socket.socket(socket.AF_UNIX).connect("socket")
+f = open("gone", "w+"); os.unlink("gone"); f.write("words"); f.flush(); print(os.fstat(f.fileno()).st_size, end=" ")
+f.truncate(3); print(os.fstat(f.fileno()).st_size, end=" "); f.seek(0); print(len(f.read()), end=" ")
+os.unlink("pipe"); os.unlink("socket")
+open("/mnt/host-rw/data/by-virtiofs", "w").write("works"); print(open("/mnt/host-rw/data/by-virtiofs").read())'
+is "are the host's" "$(cat "$T/a/data/by-virtiofs") $(stat -c %u:%g "$T/a/data/by-virtiofs")" "works $(id -u):$(id -g)"
+says "for reading, and what is protected" 1 "*Read-only*Read-only*" exec_ bash -c 'echo lost >/mnt/host-ro/data/file; echo x >>.git/config; exit 1'
+says "no set-user-id file" 1 '*not permitted*' exec_ bash -c 'touch set; chmod u+s set; rm set; test ! -e set || exit 0; exit 1'
+echo changed >"$project/from-outside"
+changed() { [[ $(exec_ cat from-outside) == changed ]]; }
+ok "what the host writes is seen" within 20 changed
+daemon=$(of "$(supervisor fs)" virtiofsd)
+ok "virtiofsd is there" test -n "$daemon"
+is "no capability" "$(grep -E '^Cap' "/proc/$daemon/status" | awk '{print $2}' | sort -u)" 0000000000000000
+like "no_new_privs and two filters" "$(grep -E '^(NoNewPrivs|Seccomp|Seccomp_filters):' "/proc/$daemon/status" | xargs)" \
+	"NoNewPrivs: 1 Seccomp: 2 Seccomp_filters: [2-9]"
+if [[ $EUID == 0 ]]; then
+	is "its files are the box's" "$(find "/proc/$daemon/root/" -mindepth 1 -maxdepth 1 -printf '%f\n' | grep -vxE 'usr|lib|lib32|lib64|libx32|bin|nix' | sort | xargs)" \
+		"box dev etc proc vm"
+	is "its /proc" "$(find "/proc/$daemon/root/proc/" -type f -o -type l | sort | xargs -n 1 basename | xargs)" "self nr_open thread-self"
+else
+	skip "its files" "root (nobody else may look into a process that leaves no core)"
+fi
+ok "igloo stop" igloo stop fs
+ok "ends virtiofsd" within 10 gone "$daemon"
+
+"${vm[@]}" --fs virtiofs --name killed -- bash -c 'touch ready; exec sleep 1000' </dev/null >"$T/killed" 2>&1 &
+pid=$!
+ok "another" appears ready $pid
+kill -KILL "$(of "$(supervisor killed)" virtiofsd)"
+wait $pid
+like "virtiofsd is killed: the status" "$?" "@(125|137)"
+like "one message" "$(grep '^igloo' "$T/killed")" "*machine: virtiofsd, by which it has its files: killed by signal 9*"
+is "of one line" "$(grep -c '^igloo' "$T/killed")" 1

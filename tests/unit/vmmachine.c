@@ -77,6 +77,25 @@ TEST(kvm)
 	CHECK(strstr(text, " virtio-rng-device") && strstr(text, " virtio-9p-device,"));
 }
 
+TEST(virtiofs)
+{
+	const struct machine_share by = {.tag = "root", .path = "/box", .virtiofsd = 4};
+	struct machine m = example();
+	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *kvm = NULL;
+
+	m.shares = &by;
+	m.n_shares = 1;
+	text = words(&m, NULL);
+	CHECK(text && !strstr(text, "9p") && !strstr(text, "/box"));
+	CHECK(strstr(text,
+		     " -m 2049M -object memory-backend-memfd,id=memory,size=2049M,share=on -M memory-backend=memory "));
+	CHECK(strstr(text, " -chardev socket,id=share0,fd=4 -device vhost-user-fs-pci,chardev=share0,tag=root,"));
+	m.accel = MACHINE_KVM;
+	kvm = words(&m, NULL);
+	CHECK(kvm && strstr(kvm, " -device vhost-user-fs-device,chardev=share0,"));
+}
+
 TEST(refused)
 {
 	_cleanup_err_ struct err *e = NULL;

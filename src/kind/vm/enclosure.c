@@ -64,6 +64,27 @@ static int add_state(struct enclosure *c, struct err **e)
 	return item->source < 0 ? err_errno(e, -item->source, "cannot give %s to QEMU", c->state) : 0;
 }
 
+static bool in_store(const char *path)
+{
+	return path && str_starts(path, STORE "/");
+}
+
+const char *enclosure_virtiofsd(const char *path)
+{
+	return in_store(path) || str_starts(path, "/usr/") ? path : ENCLOSURE_VIRTIOFSD;
+}
+
+static int add_virtiofsd(struct enclosure *c, struct err **e)
+{
+	int r = 0;
+
+	if (c->virtiofsd && strcmp(enclosure_virtiofsd(c->virtiofsd), ENCLOSURE_VIRTIOFSD) == 0) {
+		r = add_file(c, c->virtiofsd, ENCLOSURE_VIRTIOFSD, false, e);
+		c->items[c->n - 1].runs = true;
+	}
+	return r;
+}
+
 static const char *const folders[] = {"/usr", "/bin", "/lib", "/lib32", "/lib64", "/libx32"};
 
 int enclosure_check(const char *qemu, struct err **e)
@@ -86,7 +107,7 @@ int enclosure_sources(void *arg, struct err **e)
 	struct enclosure *c = arg;
 	int r = 0;
 
-	if (strncmp(c->qemu, STORE "/", sizeof(STORE)) == 0)
+	if (in_store(c->qemu) || in_store(c->virtiofsd))
 		r = add_folder(c, STORE, e);
 	for (size_t i = 0; i < ARRAY_SIZE(folders) && r == 0; i++)
 		r = add_folder(c, folders[i], e);
@@ -96,7 +117,9 @@ int enclosure_sources(void *arg, struct err **e)
 		r = add_file(c, c->kernel, ENCLOSURE_KERNEL, false, e);
 	if (r == 0)
 		r = add_file(c, c->initrd, ENCLOSURE_INITRD, false, e);
-	return r == 0 && c->state ? add_state(c, e) : r;
+	if (r == 0 && c->state)
+		r = add_state(c, e);
+	return r < 0 ? r : add_virtiofsd(c, e);
 }
 
 static int attach(const struct enclosure_item *item, int root, struct err **e)
@@ -114,6 +137,7 @@ static int attach(const struct enclosure_item *item, int root, struct err **e)
 	r = mnt_attach(item->source, target,
 		       item->device     ? MNT_DEVICES
 		       : item->writable ? MNT_NOEXEC
+		       : item->runs     ? MNT_RDONLY
 					: MNT_RDONLY | (item->file ? MNT_NOEXEC : MNT_RECURSIVE));
 	return r < 0 ? err_errno(e, -r, "cannot mount QEMU's %s", item->to) : 0;
 }
@@ -133,6 +157,38 @@ static int put_files(const struct enclosure *c, int root, struct err **e)
 	return r;
 }
 
+/* virtiofsd opens its files again by /proc/self/fd, and does not start without /proc/sys/fs/nr_open, which a /proc of
+ * processes only does not have; it looks at the number where it is to raise its limit, which it is not. */
+static int fill_proc(int root, struct err **e)
+{
+	static const char *const links[] = {"self", "thread-self"};
+	static const char number[] = "1048576\n";
+	_cleanup_close_ int at = rootfs_mount_point(root, ENCLOSURE_PROC + 1, false, e);
+	_cleanup_close_ int proc = -1;
+	_cleanup_close_ int fs = -1;
+	int r = at < 0 ? at : mnt_bind(root, "proc", at, 0);
+
+	if (at < 0)
+		return at;
+	if (r < 0)
+		return err_errno(e, -r, "cannot mount virtiofsd's /proc");
+	proc = rootfs_new_tmpfs(root, "proc", "mode=0755,size=64k,nr_inodes=16", e);
+	if (proc < 0)
+		return proc;
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
+		_cleanup_free_ char *to = xasprintf(ENCLOSURE_PROC "/%s", links[i]);
+
+		if (symlinkat(to, proc, links[i]) < 0)
+			return err_errno(e, errno, "cannot make virtiofsd's /proc");
+	}
+	fs = rootfs_mount_point(proc, "sys/fs", false, e);
+	r = fs < 0 ? fs : rootfs_put_file(fs, "nr_open", number, sizeof(number) - 1, e);
+	if (r < 0)
+		return r;
+	r = rootfs_seal(proc);
+	return r < 0 ? err_errno(e, -r, "cannot finish virtiofsd's /proc") : 0;
+}
+
 int enclosure_fill(void *arg, int root, struct err **e)
 {
 	static const char resolv[] = "nameserver " GATEWAY_ADDRESS "\n";
@@ -144,6 +200,8 @@ int enclosure_fill(void *arg, int root, struct err **e)
 		r = attach(&c->items[i], root, e);
 	if (r == 0)
 		r = put_files(c, root, e);
+	if (r == 0 && c->virtiofsd)
+		r = fill_proc(root, e);
 	if (r < 0)
 		return r;
 	etc = rootfs_mount_point(root, "etc", false, e);

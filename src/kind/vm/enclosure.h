@@ -6,6 +6,8 @@
  *     /vm/kernel, /vm/initrd
  *     /vm/files          what a guest with a system of its own is told (nixos.h)
  *     /vm/state          and its folder of the slot, writable
+ *     /vm/virtiofsd      where it does not lie in one of the above
+ *     /proc              of the box's processes; with virtiofsd, what that one looks for (/proc itself is /vm/proc)
  *     /dev               null, zero, random, urandom, and kvm for a machine that uses it
  *     /etc/resolv.conf   the box's gateway, for QEMU's own network */
 #ifndef IGLOO_KIND_VM_ENCLOSURE_H
@@ -19,6 +21,8 @@
 #define ENCLOSURE_INITRD "/vm/initrd"
 #define ENCLOSURE_FILES "/vm/files"
 #define ENCLOSURE_STATE "/vm/state"
+#define ENCLOSURE_VIRTIOFSD "/vm/virtiofsd"
+#define ENCLOSURE_PROC "/vm/proc"
 
 enum { ENCLOSURE_ITEMS_MAX = 24 };
 
@@ -33,6 +37,7 @@ struct enclosure {
 	const char *qemu; /* absolute, without links */
 	const char *kernel;
 	const char *initrd;
+	const char *virtiofsd; /* the same; NULL: none */
 	bool kvm;
 	const struct enclosure_file *files; /* of ENCLOSURE_FILES */
 	size_t n_files;
@@ -45,12 +50,15 @@ struct enclosure {
 		bool file;
 		bool device;
 		bool writable;
+		bool runs; /* it may be executed */
 	} items[ENCLOSURE_ITEMS_MAX];
 	size_t n;
 };
 
 /* Whether that root has the program: -ENOENT with a hint for one that lies elsewhere. */
 int enclosure_check(const char *qemu, struct err **e);
+/* Where virtiofsd is in there. */
+const char *enclosure_virtiofsd(const char *path);
 
 /* The two functions of struct monitor (kind/common/setup.h), with a struct enclosure. */
 int enclosure_sources(void *arg, struct err **e);

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "kind/vm/accel.h"
 #include "kind/vm/qemu.h"
+#include "kind/vm/vmfs.h"
 #include "sys/tap.h"
 
 #include <errno.h>
@@ -100,11 +101,29 @@ static void add_network(struct probe_facts *facts)
 		probe_fix(fact, "sudo modprobe tun; in a container: its engine's --device " TAP_DEVICE);
 }
 
+static void add_virtiofsd(struct probe_facts *facts)
+{
+	_cleanup_err_ struct err *e = NULL;
+	_cleanup_free_ char *path = NULL;
+	int r = vmfs_find(NULL, &path, &e);
+	struct probe_fact *fact = probe_add(facts, "virtiofsd", "virtiofsd", "%s", r < 0 ? "" : path);
+	bool found = r == 0;
+
+	if (r == 0)
+		r = vmfs_check_files(&e);
+	if (r == 0)
+		return;
+	probe_lacks(fact, PROBE_PARTLY, "%s; machines have their files by 9p", err_message(e));
+	if (!found)
+		probe_fix(fact, VMFS_HINT);
+}
+
 void vm_facts(struct probe_facts *facts)
 {
 	add_qemu(archs[0], facts);
 	for (size_t i = 1; archs[i]; i++)
 		add_foreign(archs[i], facts);
+	add_virtiofsd(facts);
 	add_accel(facts);
 	add_network(facts);
 }

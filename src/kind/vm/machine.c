@@ -52,6 +52,23 @@ static bool word_ok(const char *s, size_t max)
 	return n > 0 && n <= max;
 }
 
+/* vhost-user: the other process works in the machine's memory. */
+static void add_virtiofs(const struct machine *m, const struct machine_share *s, size_t i, struct strv *to)
+{
+	strv_add(to, "-chardev");
+	strv_addf(to, "socket,id=share%zu,fd=%d", i, s->virtiofsd);
+	strv_add(to, "-device");
+	strv_addf(to, "vhost-user-fs-%s,chardev=share%zu,tag=%s,queue-size=1024", transport(m), i, s->tag);
+}
+
+static bool shares_memory(const struct machine *m)
+{
+	for (size_t i = 0; i < m->n_shares; i++)
+		if (m->shares[i].virtiofsd)
+			return true;
+	return false;
+}
+
 static int add_shares(const struct machine *m, struct strv *to, struct err **e)
 {
 	if (m->n_shares > MACHINE_SHARES_MAX)
@@ -62,6 +79,10 @@ static int add_shares(const struct machine *m, struct strv *to, struct err **e)
 
 		if (!word_ok(s->tag, MACHINE_TAG_MAX) || *s->path != '/')
 			return err_set(e, EINVAL, "share '%s' of '%s' cannot be", s->tag, s->path);
+		if (s->virtiofsd) {
+			add_virtiofs(m, s, i, to);
+			continue;
+		}
 		str_addf(&value, "local,id=share%zu,multidevs=remap,security_model=%s%s,path=", i,
 			 s->mapped ? "mapped-xattr" : "none", s->read_only ? ",readonly=on" : "");
 		add_value(&value, s->path);
@@ -131,11 +152,18 @@ void machine_add_x86(const struct machine *m, struct strv *to)
 
 static void add_machine(const struct machine *m, struct strv *to)
 {
+	uint64_t mib = m->memory_mib == 2048 ? 2049 : m->memory_mib;
+
 	m->arch->add_machine(m, to);
 	strv_add(to, "-smp");
 	strv_addf(to, "%u", m->cpus);
 	strv_add(to, "-m");
-	strv_addf(to, "%" PRIu64 "M", m->memory_mib == 2048 ? 2049 : m->memory_mib);
+	strv_addf(to, "%" PRIu64 "M", mib);
+	if (shares_memory(m)) {
+		strv_add(to, "-object");
+		strv_addf(to, "memory-backend-memfd,id=memory,size=%" PRIu64 "M,share=on", mib);
+		add2(to, "-M", "memory-backend=memory");
+	}
 	if (m->rng) {
 		strv_add(to, "-device");
 		strv_addf(to, "virtio-rng-%s", transport(m));

@@ -34,6 +34,9 @@ struct machine_share {
 	/* Of security_model: true keeps owners and modes in extended attributes (the files are QEMU's user's own on the
 	 * host); false (none) asks the host for them and goes on where it refuses. */
 	bool mapped;
+	/* Inherited: a connection to a virtiofsd that shares `path`; its own options say what is read-only. 0: by 9p.
+	 */
+	int virtiofsd;
 };
 
 struct machine_port {

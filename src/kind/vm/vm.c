@@ -33,6 +33,7 @@
 #include "kind/vm/machnet.h"
 #include "kind/vm/nixos.h"
 #include "kind/vm/qemu.h"
+#include "kind/vm/vmfs.h"
 #include "kind/vm/vmlinux.h"
 #include "sys/fd.h"
 #include "sys/spawn.h"
@@ -67,6 +68,7 @@ struct parts {
 	bool sandbox; /* QEMU's own seccomp filter, beside the box's */
 	struct fittings fittings;
 	enum machnet net;
+	struct vmfs fs;
 	struct nixos nixos; /* of a guest that has one */
 };
 
@@ -85,6 +87,7 @@ static void parts_release(struct parts *p)
 	free(p->initrd);
 	fittings_release(&p->fittings);
 	nixos_release(&p->nixos);
+	vmfs_release(&p->fs);
 }
 #define _cleanup_parts_ ATTR_CLEANUP(parts_release)
 
@@ -128,7 +131,8 @@ static bool has_below(const struct kind_box *box, const char *folder)
  * show a folder or a secret of this side; the rest of the box as it is here. */
 static int configure(const struct kind_box *box, const struct parts *p, struct str *to, struct err **e)
 {
-	str_adds(to, "root=9p " ROOT_TAG " cache=mmap\nhostname=" BOX_HOSTNAME "\n");
+	vmfs_add_root(&p->fs, ROOT_TAG, to);
+	str_adds(to, "hostname=" BOX_HOSTNAME "\n");
 	if (!has_below(box, "/tmp/"))
 		str_adds(to, "mount=tmpfs tmp /tmp nosuid,nodev,mode=1777\n");
 	if (!has_below(box, "/run/user/"))
@@ -174,10 +178,12 @@ static int prepare_minimal(const struct kind_box *box, const struct vmcache *cac
 	int r;
 
 	gather_wants(p->arch, &p->fittings, &wants);
-	search.n_want = initrd.n_want = wants.n;
+	search.n_want = wants.n;
 	r = kernel_find(&search, &kernel, e);
 	if (r == 0)
 		r = modules_open(kernel.modules, &modules, e);
+	if (r == 0)
+		r = vmfs_check_kernel(&p->fs, box->spec->machine.fs, modules, e);
 	if (r < 0)
 		return r;
 	r = vmlinux_get(cache, kernel.image, &p->kernel, &why);
@@ -191,6 +197,7 @@ static int prepare_minimal(const struct kind_box *box, const struct vmcache *cac
 	r = configure(box, p, &config, e);
 	if (r < 0)
 		return r;
+	initrd.n_want = vmfs_change_wants(&p->fs, wants.v, wants.n);
 	initrd.config = str_text(&config);
 	initrd.config_bytes = config.len;
 	initrd.modules = modules;
@@ -223,6 +230,18 @@ static const struct guest *guest_of(const struct box_spec *spec)
 	return &guests[spec->machine.toplevel ? 1 : 0];
 }
 
+/* A system of its own mounts by the names that its configuration has. */
+static int choose_fs(const struct box_spec *spec, const struct vmcache *cache, struct parts *p, struct err **e)
+{
+	const char *wish = spec->machine.fs;
+
+	if (!spec->machine.toplevel)
+		return vmfs_choose(wish, p->accel == ACCEL_KVM, cache, &p->fs, e);
+	if (wish && strcmp(wish, "virtiofs") == 0)
+		return err_set(e, ENOTSUP, "--fs virtiofs is not there for --guest nixos: it mounts its files by 9p");
+	return 0;
+}
+
 static int prepare_parts(const struct kind_box *box, struct parts *p, struct err **e)
 {
 	_cleanup_free_ char *path = NULL;
@@ -247,6 +266,8 @@ static int prepare_parts(const struct kind_box *box, struct parts *p, struct err
 		r = machnet_choose(box->spec, &p->net, e);
 	if (r == 0)
 		r = qemu_has_sandbox(p->qemu, &cache, &p->sandbox, e);
+	if (r == 0)
+		r = choose_fs(box->spec, &cache, p, e);
 	return r < 0 ? r : guest_of(box->spec)->prepare(box, &cache, p, e);
 }
 
@@ -290,9 +311,10 @@ static int command_line(const struct box_spec *spec, const struct parts *p, stru
 {
 	const struct machine_port port = {.name = VM_PORT_NAME, .fd = VMHOST_PORT_FD};
 	/* Those behind the first are there with a system only. */
-	const struct machine_share shares[] = {{.tag = ROOT_TAG, .path = "/" MONITOR_BOX},
-					       {.tag = NIXOS_FILES_TAG, .path = ENCLOSURE_FILES, .read_only = true},
-					       {.tag = NIXOS_STATE_TAG, .path = ENCLOSURE_STATE, .mapped = true}};
+	const struct machine_share shares[] = {
+		{.tag = ROOT_TAG, .path = "/" MONITOR_BOX, .virtiofsd = p->fs.virtiofsd ? VMHOST_FS_FD : 0},
+		{.tag = NIXOS_FILES_TAG, .path = ENCLOSURE_FILES, .read_only = true},
+		{.tag = NIXOS_STATE_TAG, .path = ENCLOSURE_STATE, .mapped = true}};
 	const struct guest *guest = guest_of(spec);
 	const struct machine m = {
 		.arch = p->arch,
@@ -322,6 +344,8 @@ static int command_line(const struct box_spec *spec, const struct parts *p, stru
 	strv_addf(to, "%d", p->accel == ACCEL_KVM ? guest->hello_kvm_ms : guest->hello_tcg_ms);
 	if (p->net == MACHNET_TAP)
 		strv_add(to, "--tap");
+	if (p->fs.virtiofsd)
+		vmfs_add_argv(enclosure_virtiofsd(p->fs.virtiofsd), shares[0].path, to);
 	return machine_argv(&m, to, e);
 }
 
@@ -343,6 +367,7 @@ static int vm_start(struct kind_box *box, struct err **e)
 			.qemu = p.qemu,
 			.kernel = p.kernel,
 			.initrd = p.initrd,
+			.virtiofsd = p.fs.virtiofsd,
 			.kvm = p.accel == ACCEL_KVM,
 			.files = p.nixos.files,
 			.n_files = p.nixos.n_files,
