@@ -42,11 +42,19 @@ static int ask(const char *program, bool *ret, struct err **e)
 	return 0;
 }
 
+static int keep(const struct vmcache *cache, const char *what, uint64_t key, struct err **e)
+{
+	char *path = NULL;
+	int r = vmcache_put(cache, what, key, "\n", 1, &path, e);
+
+	free(path);
+	return r;
+}
+
 static int is_good(const char *program, const struct vmcache *cache, bool *ret, struct err **e)
 {
 	_cleanup_free_ char *good = NULL;
 	_cleanup_free_ char *bad = NULL;
-	_cleanup_free_ char *made = NULL;
 	uint64_t key = VMCACHE_KEY_INIT;
 	struct stat st;
 	int r;
@@ -61,7 +69,7 @@ static int is_good(const char *program, const struct vmcache *cache, bool *ret, 
 	if (good || bad)
 		return 0;
 	r = ask(program, ret, e);
-	return r < 0 || !cache ? r : vmcache_put(cache, *ret ? GOOD : BAD, key, "\n", 1, &made, e);
+	return r < 0 || !cache ? r : keep(cache, *ret ? GOOD : BAD, key, e);
 }
 
 int vmfs_find(const struct vmcache *cache, char **ret, struct err **e)
