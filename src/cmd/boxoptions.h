@@ -35,9 +35,9 @@ struct box_options {
 	const char *accel;
 	const char *arch;
 	const char *guest;
+	const char *fs;
 	bool nested;
 	bool built;
-	const char *fs;
 	bool detach;
 	struct strv allow; /* policy entries (net/policy.h) */
 	bool allow_unnamed_tls;
