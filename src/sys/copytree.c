@@ -96,7 +96,8 @@ static int copy_name(struct walk *w, int to, const char *name, const struct stat
 /* --- one entry
  * -------------------------------------------------------------------------------------------------------- */
 
-/* What its owner may not read is read all the same, with its mode changed for the moment. */
+/* What its owner may not read is read all the same, with its mode changed for the moment; a folder's until it was
+ * copied, since nothing below it can be reached otherwise. */
 static int open_closed(int dir, const char *name, int flags, const struct stat *st)
 {
 	_cleanup_close_ int path = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -108,17 +109,23 @@ static int open_closed(int dir, const char *name, int flags, const struct stat *
 		return -errno;
 	fd = openat(dir, name, flags);
 	r = fd < 0 ? -errno : fd;
-	(void)chmod(self, st->st_mode & 07777);
+	if (r < 0 || !S_ISDIR(st->st_mode))
+		(void)chmod(self, st->st_mode & 07777);
 	return r;
+}
+
+static bool is_closed(const struct stat *st)
+{
+	return S_ISDIR(st->st_mode) && (st->st_mode & 0500) != 0500;
 }
 
 static int open_from(int dir, const char *name, const struct stat *st)
 {
 	int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC |
 		    (S_ISDIR(st->st_mode) ? O_DIRECTORY : 0);
-	int fd = openat(dir, name, flags);
+	int fd = is_closed(st) ? -1 : openat(dir, name, flags);
 
-	if (fd < 0 && errno == EACCES)
+	if (fd < 0 && (is_closed(st) || errno == EACCES))
 		return open_closed(dir, name, flags, st);
 	return fd < 0 ? -errno : fd;
 }
@@ -210,11 +217,13 @@ static int copy_sub(struct walk *w, int from, int to, const char *name, const st
 	if (in < 0)
 		return failed(w, in, "read", e);
 	if (mkdirat(to, name, 0700) < 0)
-		return failed(w, -errno, "copy", e);
-	out = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (out < 0)
-		return failed(w, -errno, "copy", e);
-	r = copy_folder(w, in, out, depth + 1, e);
+		r = failed(w, -errno, "copy", e);
+	else if ((out = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
+		r = failed(w, -errno, "copy", e);
+	else
+		r = copy_folder(w, in, out, depth + 1, e);
+	if (is_closed(st))
+		(void)fchmod(in, st->st_mode & 07777);
 	if (r < 0)
 		return r;
 	r = copy_owners(w, in, out);

@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 
 from . import suites
@@ -148,13 +149,20 @@ def e2e(report, igloo, who, names=(), extra=None):
     env = environment(IGLOO_E2E_PKGS=pkgs, IGLOO_E2E_MARK=mark, TMPDIR=top, PYTHONDONTWRITEBYTECODE="1", **(extra or {}))
     env["PATH"] = f"{top}/bin:" + env["PATH"]
 
+    took = {}
+
     def one(path):
         interpreter = ["bash"] if path.endswith(".sh") else [sys.executable]
-        return path, *run_group([*interpreter, os.path.join(ROOT, path)], env)
+        began = time.monotonic()
+        done = path, *run_group([*interpreter, os.path.join(ROOT, path)], env)
+        took[os.path.basename(path)] = time.monotonic() - began
+        return done
 
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         for path, status, output in pool.map(one, paths):
             report.tap(f"{who} {os.path.basename(path)}", output, status)
+    longest = sorted(took, key=took.get, reverse=True)[:10]
+    report.say("longest: " + ", ".join(f"{name} {took[name]:.0f} s" for name in longest))
     left = end_marked(mark)
     report.fail(f"{who}: processes are left running", left) if left else report.ok()
     left = [name for name in os.listdir(top) if name != "bin"]
