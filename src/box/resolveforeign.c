@@ -110,13 +110,24 @@ static int run_bash(struct resolve *r, const struct drv *d, struct str *json, st
 	return nixbox_run_machine(&r->nix, argv.v, env.v, json, e);
 }
 
+static int closure_of(struct resolve *r, const struct strv *links, struct strv *closure, struct err **e)
+{
+	_cleanup_strv_ struct strv query = STRV_INIT;
+	char *root = NULL;
+	int k;
+
+	strv_split(&query, "nix-store -qR", ' ');
+	strv_add_all(&query, links->v);
+	k = resolve_closure(r, &query, closure, &root, e);
+	free(root);
+	return k;
+}
+
 int resolve_foreign(struct resolve *r, const char *path, const char *profile, struct strv *closure, struct str *json,
 		    struct err **e)
 {
 	_cleanup_drv_ struct drv *d = NULL;
 	_cleanup_strv_ struct strv links = STRV_INIT;
-	_cleanup_strv_ struct strv query = STRV_INIT;
-	_cleanup_free_ char *root = NULL;
 	int k = read_drv(r, path, &d, e);
 
 	if (k < 0 || !d)
@@ -124,9 +135,7 @@ int resolve_foreign(struct resolve *r, const char *path, const char *profile, st
 	k = check_shell(d, e);
 	if (k == 0)
 		k = fetch_inputs(r, d, profile, &links, e);
-	strv_split(&query, "nix-store -qR", ' ');
-	strv_add_all(&query, links.v);
 	if (k == 0)
-		k = resolve_closure(r, &query, closure, &root, e);
+		k = closure_of(r, &links, closure, e);
 	return k < 0 ? k : run_bash(r, d, json, e);
 }

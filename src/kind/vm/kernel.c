@@ -163,12 +163,12 @@ static char *read_banner(int fd, struct err **e)
 /* Of a packed Image: it is unpacked for good. */
 static char *read_packed(const struct kernel_search *s, const char *image, struct err **e)
 {
-	_cleanup_free_ char *unpacked = NULL;
 	_cleanup_close_ int fd = -1;
+	char *unpacked = NULL;
 
-	if (!s->cache || vmlinux_get(s->cache, image, &unpacked, e) < 0)
-		return NULL;
-	fd = file_open_user(unpacked, O_RDONLY | O_NOCTTY);
+	if (s->cache && vmlinux_get(s->cache, image, &unpacked, e) == 0)
+		fd = file_open_user(unpacked, O_RDONLY | O_NOCTTY);
+	free(unpacked);
 	return fd < 0 ? NULL : read_banner(fd, e);
 }
 

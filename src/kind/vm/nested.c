@@ -45,8 +45,7 @@ static bool is_given(const char *root, const char *module)
 
 static int host_module(const char *root, const char **ret_module, struct err **e)
 {
-	char *cpuinfo = xmalloc(CPUINFO_BYTES);
-	_cleanup_free_ char *owned = cpuinfo;
+	_cleanup_free_ char *cpuinfo = xmalloc(CPUINFO_BYTES);
 
 	read_text(root, "/proc/cpuinfo", cpuinfo, CPUINFO_BYTES);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
