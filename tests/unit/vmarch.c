@@ -89,7 +89,8 @@ TEST(images)
 /* As each form it is found, and what QEMU starts is the plain Image. */
 TEST(find)
 {
-	static const char *const names[] = {"plain/boot/vmlinuz-" RELEASE, "gzip/Image.gz", "zboot/vmlinuz"};
+	static const char plain[] = "plain/boot/vmlinuz-" RELEASE;
+	static const char *const names[] = {plain, "gzip/Image.gz", "zboot/vmlinuz"};
 	struct str forms[3] = {STR_INIT, STR_INIT, STR_INIT};
 
 	make_image(&forms[0]);
