@@ -37,8 +37,8 @@ of()
 	local p
 	for p in $(pgrep -P "$1"); do pgrep -P "$p" -f '^/.*qemu-system'; done | head -n 1
 }
-# ours: QEMUs of this test.
-ours() { local f; for f in $(pgrep -f '^/.*qemu-system'); do [[ "$(tr '\0' ' ' <"/proc/$f/cmdline")" != *"$T"* ]] || echo "$f"; done; }
+# ours: QEMUs of this test, by the project that is mounted for them. Only root may look.
+ours() { local f; for f in $(pgrep -f '^/.*qemu-system'); do ! grep -qsF "$T" "/proc/$f/mountinfo" || echo "$f"; done; }
 gone() { ! kill -0 "$1" 2>/dev/null || [[ $(ps -o stat= -p "$1") == Z* ]]; }
 running() { [[ $(igloo ls --json) == *"\"$1\""*'"running"'* ]]; }
 
@@ -100,6 +100,7 @@ ok "--detach" "${vm[@]}" --detach --name stays -p "$port:8000" --allow allowed.t
 	--secret-file TOKEN=/tmp/token -- \
 	bash -c 'echo "begun $TOKEN $(cat /run/secrets/TOKEN)" >&2; read -r line; echo "read $line"; exec python3 -m http.server --bind 127.0.0.1 8000'
 exec_() { igloo exec stays -- "$@"; }
+((EUID != 0)) || ok "it is found among the processes" test -n "$(ours)"
 prints "igloo exec" "$release $project" exec_ bash -c 'echo "$(</proc/sys/kernel/osrelease) $PWD"'
 ends "its exit status" 7 exec_ bash -c 'exit 7'
 is "killed by a signal" "$(status igloo exec stays -- bash -c 'kill -KILL $$')" "signal 9"

@@ -15,8 +15,8 @@ kernel=$IGLOO_TEST_KERNEL
 machine=(igloo run --in vm --accel tcg --memory 256M --cpus 1 --offline)
 vm=("${machine[@]}" --kernel "$kernel")
 supervisor() { igloo inspect "$1" 2>/dev/null | python3 -c 'import json, sys; print(json.load(sys.stdin)["supervisor"])' 2>/dev/null; }
-# ours: what there is of this test's machines: QEMUs, and those who start them.
-ours() { local f; for f in $(pgrep -f 'igloo-guest [0-9]+ --vm|^/.*qemu-system'); do [[ $(tr '\0' '\n' <"/proc/$f/environ" 2>/dev/null) != *"$T"* && $(readlink "/proc/$f/cwd" 2>/dev/null) != "$T"* ]] || echo "$f"; done; }
+# ours: QEMUs of this test, by the project that is mounted for them. Only root may look.
+ours() { local f; for f in $(pgrep -f '^/.*qemu-system'); do ! grep -qsF "$T" "/proc/$f/mountinfo" || echo "$f"; done; }
 # of BOX: its QEMU.
 of() { local p; for p in $(pgrep -P "$(supervisor "$1")"); do pgrep -P "$p" -f '^/.*qemu'; done | head -n 1; }
 gone() { ! kill -0 "$1" 2>/dev/null || [[ $(ps -o stat= -p "$1") == Z* ]]; }
@@ -126,6 +126,7 @@ ok "and needs no answer" test $((SECONDS - begin)) -lt 10
 pid=$!
 ok "one that hangs" within 30 has_qemu hangs
 qemu=$(of hangs)
+((EUID != 0)) || like "it is found among the processes" " $(ours | xargs) " "* $qemu *"
 says "another of its name" 125 "*'hangs'*" "${hangs[@]}" --name hangs -- true
 begin=$SECONDS
 ok "igloo stop during the start" igloo stop -t 1 hangs

@@ -9,8 +9,8 @@
 
 static struct definition sample(void)
 {
-	struct definition d = {.directory = xstrdup("/work/a b/sub"),
-			       .repository = xstrdup("/work/a b"),
+	struct definition d = {.directory = xstrdup("/src/a b/sub"),
+			       .repository = xstrdup("/src/a b"),
 			       .slot = xstrdup("a-0123456789ab"),
 			       .kind = xstrdup("vm"),
 			       .mode = xstrdup("direct"),
