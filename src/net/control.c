@@ -94,6 +94,12 @@ static int send_policy(int control, const struct strv *policy, int answer_fd)
 	return 0;
 }
 
+/* Who asks may know it before whoever watches the engine does. */
+static int engine_ended(struct err **e)
+{
+	return err_set(e, ENETDOWN, "the box has no network any more: its engine ended");
+}
+
 int engine_set_policy(int control, const struct strv *policy, struct err **e)
 {
 	_cleanup_close_ int in = -1;
@@ -110,13 +116,15 @@ int engine_set_policy(int control, const struct strv *policy, struct err **e)
 	r = send_policy(control, policy, out);
 	/* Else the end of the engine would not be seen. */
 	(void)close_fd(take_fd(&out));
+	if (r == -EPIPE || r == -ECONNRESET)
+		return engine_ended(e);
 	if (r < 0)
 		return err_errno(e, -r, "network: cannot tell the gateway its new policy");
 	p = (struct pollfd){.fd = in, .events = POLLIN};
 	if (poll(&p, 1, ANSWER_MS) <= 0)
 		return err_set(e, ETIMEDOUT, "network: the gateway does not answer");
 	if (read(in, &answer, sizeof(answer)) != sizeof(answer))
-		return err_set(e, EPIPE, "network: the gateway has ended");
+		return engine_ended(e);
 	answer.message[sizeof(answer.message) - 1] = '\0';
 	return answer.errnum ? err_set(e, answer.errnum > 0 ? answer.errnum : EIO, "%s", answer.message) : 0;
 }
@@ -126,6 +134,8 @@ int engine_add_every(int control, int fd, struct err **e)
 	int r = send_waiting(control, (const uint8_t[]){MESSAGE_EVERY}, 1, fd);
 
 	(void)close_fd(fd);
+	if (r == -EPIPE || r == -ECONNRESET)
+		return engine_ended(e);
 	return r < 0 ? err_errno(e, -r, "network: cannot give the gateway its listener") : 0;
 }
 

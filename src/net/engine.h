@@ -82,7 +82,8 @@ struct engine_event {
  * the engine serves (or its error): the box may start. The sockets are closed here in any case. */
 int engine_start(const struct engine_config *config, pid_t *ret_pid, int *ret_control, struct err **e);
 /* Replaces the policy of a running engine; connections that it no longer allows are closed. One with a name that is
- * allowed on every port needs such a socket: engine_sockets.every, or engine_add_every() before. */
+ * allowed on every port needs such a socket: engine_sockets.every, or engine_add_every() before. -ENETDOWN: the engine
+ * has ended. */
 int engine_set_policy(int control, const struct strv *policy, struct err **e);
 /* The socket becomes the engine's, as engine_sockets.every. */
 int engine_add_every(int control, int fd, struct err **e);

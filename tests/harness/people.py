@@ -31,6 +31,10 @@ ROOT_REASON = "root, or sudo without a password"
 PASSED = ("LANG", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "NIX_SSL_CERT_FILE", "IGLOO_TEST_CACHE",
           "IGLOO_TEST_KERNEL")
 TEST_SECONDS = 600
+# They wait more than they work. Those that take longest begin first, so that none is alone at the end.
+AT_ONCE = 2 * JOBS
+LONGEST = ["faults.py", "netfaults.sh", "vm.sh", "network.sh", "vmfaults.sh", "vmnixos.sh", "escape_flakes.sh", "netcanary.sh",
+           "netclients.sh", "nixes.sh"]
 
 only = []
 _pkgs = None
@@ -158,7 +162,8 @@ def e2e(report, igloo, who, names=(), extra=None):
         took[os.path.basename(path)] = time.monotonic() - began
         return done
 
-    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+    paths.sort(key=lambda path: (LONGEST + [os.path.basename(path)]).index(os.path.basename(path)))
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         for path, status, output in pool.map(one, paths):
             report.tap(f"{who} {os.path.basename(path)}", output, status)
     longest = sorted(took, key=took.get, reverse=True)[:10]

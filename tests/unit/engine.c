@@ -454,6 +454,33 @@ TEST(policy_replaced)
 	CHECK(read(fd, &end, 1) < 0 && errno == ECONNRESET);
 }
 
+TEST(asked_after_its_end)
+{
+	_cleanup_strv_ struct strv policy = STRV_INIT;
+	int pair[2];
+
+	/* Whether the end came before the message or after it. */
+	strv_add(&policy, "good.test");
+	for (int told = 0; told < 2; told++) {
+		pid_t pid;
+
+		CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);
+		pid = fork();
+		if (pid == 0) {
+			struct pollfd p = {.fd = pair[1], .events = POLLIN};
+
+			(void)close(pair[0]);
+			_exit(told && poll(&p, 1, 5000) < 0);
+		}
+		CHECK(pid > 0);
+		(void)close(pair[1]);
+		CHECK(told || waitpid(pid, NULL, 0) == pid);
+		CHECK(engine_set_policy(pair[0], &policy, NULL) == -ENETDOWN);
+		CHECK(!told || waitpid(pid, NULL, 0) == pid);
+		(void)close(pair[0]);
+	}
+}
+
 TEST(ends_with_its_supervisor)
 {
 	control = close_fd(control);
