@@ -132,6 +132,20 @@ bool hostpaths_has(const struct hostpaths *set, const char *path)
 	return set->n > 0 && bsearch(&key, set->v, set->n, sizeof(*set->v), by_path);
 }
 
+char *hostpaths_source(const struct hostpaths *set, const char *file)
+{
+	size_t n = strlen("/nix/store/");
+	_cleanup_free_ char *path = NULL;
+	const struct hostpath *found;
+
+	if (!str_starts(file, "/nix/store/") || set->n == 0)
+		return NULL;
+	n += strcspn(file + n, "/");
+	path = xstrndup(file, n);
+	found = bsearch(&(struct hostpath){.path = path}, set->v, set->n, sizeof(*set->v), by_path);
+	return found ? xasprintf("%s%s", found->source, file + n) : NULL;
+}
+
 void hostpaths_add(struct hostpaths *set, const char *path, const char *source)
 {
 	struct hostpath entry;

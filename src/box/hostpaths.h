@@ -35,6 +35,9 @@ struct hostpaths_state {
 int hostpaths_load(int slot_dir, struct hostpaths *ret, struct err **e);
 void hostpaths_state(int slot_dir, struct hostpaths_state *ret);
 bool hostpaths_has(const struct hostpaths *set, const char *path);
+/* Where a file in a path of the set ("/nix/store/…-x/bin/y") lies on the host. The caller frees it; NULL: no path of
+ * the set. */
+char *hostpaths_source(const struct hostpaths *set, const char *file);
 /* Adds to the loaded set (duplicates are fine; source NULL: the path itself). */
 void hostpaths_add(struct hostpaths *set, const char *path, const char *source);
 int hostpaths_store(int slot_dir, struct hostpaths *set, struct err **e);

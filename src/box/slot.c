@@ -52,7 +52,7 @@ static int open_once(int slots, const char *id, bool exclusive, struct slot **re
 	_cleanup_free_ char *sub = xasprintf("slots/%s", id);
 	int r;
 
-	slot->dir = slot->lock = -1;
+	slot->dir = slot->lock = slot->disk = -1;
 	slot->id = xstrdup(id);
 	r = dirs_path(DIRS_STATE, sub, &slot->path, e);
 	if (r < 0)
@@ -217,5 +217,6 @@ void slot_free(struct slot *slot)
 	free(slot->repository);
 	(void)close_fd(slot->dir);
 	(void)close_fd(slot->lock);
+	(void)close_fd(slot->disk);
 	free(slot);
 }

@@ -6,6 +6,7 @@
  *                nix/store    the slot's own store paths, and empty mount points for host-backed ones
  *                nix/var      Nix's database, roots and profiles, as seen in the box at /nix/var
  *                home         HOME of the boxes
+ *                disk         the disk of its machines (box/slotdisk.h)
  *                cache        Nix's caches while resolving (never seen by commands)
  *                env          environment records and source indexes; no box can write it
  *                host-paths   the host-backed set (box/hostpaths.h)
@@ -21,6 +22,7 @@
 #include "base/str.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* The id of a repository's slot; `name` is --slot's or NULL. The caller frees it. */
 char *slot_make_id(const char *repository, const char *name);
@@ -29,8 +31,10 @@ struct slot {
 	char *id;
 	char *path; /* absolute, for messages and for programs outside */
 	char *repository;
-	int dir;  /* the slot's folder */
-	int lock; /* shared lock, held as long as this object lives */
+	int dir;              /* the slot's folder */
+	int lock;             /* shared lock, held as long as this object lives */
+	int disk;             /* lock of its disk (box/slotdisk.h); -1: not held */
+	uint32_t disk_errors; /* that its file system had counted when it was opened */
 };
 
 /* Opens (and makes) the slot of a repository (its absolute path); `name` is --slot's or NULL. Takes the

@@ -34,6 +34,8 @@ struct box_options {
 	const char *kernel;
 	const char *accel;
 	const char *arch;
+	uint64_t disk; /* bytes */
+	bool overlay;
 	const char *guest;
 	const char *fs;
 	bool nested;
@@ -74,7 +76,7 @@ extern const struct opt box_running_opts[];
 	{                                      \
 		"Limits", box_limit_opts, (at) \
 	}
-/* arch, nested, guest, built, fs; in machineoptions.c */
+/* arch, nested, guest, built, fs, disk, overlay; in machineoptions.c */
 #define BOX_GROUP_MACHINE(at)                     \
 	{                                         \
 		"Machine", box_machine_opts, (at) \

@@ -5,6 +5,7 @@
 #include "box/boxbroker.h"
 #include "box/portspec.h"
 #include "box/resolve.h"
+#include "box/slotdisk.h"
 #include "cmd/asking.h"
 #include "cmd/enterguest.h"
 #include "cmd/machineoptions.h"
@@ -37,7 +38,8 @@ static char *repository_of(const struct source *source)
 	return xstrndup(source->common_dir, n);
 }
 
-int enter_repository(const struct box_options *o, struct enter *in, struct err **e)
+/* With `disk`: a slot whose disk is free, for a kind that has one. */
+static int open_repository(const struct box_options *o, bool disk, struct enter *in, struct err **e)
 {
 	_cleanup_free_ char *repository = NULL;
 	_cleanup_free_ char *here = NULL;
@@ -55,7 +57,15 @@ int enter_repository(const struct box_options *o, struct enter *in, struct err *
 	/* Where the user stands is where the command starts, as without igloo. */
 	in->cwd = take_ptr(here);
 	repository = repository_of(&in->source);
-	return slot_open(repository, o->slot, &in->slot, e);
+	/* A guest with a system of its own keeps what it keeps elsewhere. */
+	if (!disk || !in->kind->machine || o->overlay || (o->guest && strcmp(o->guest, "minimal") != 0))
+		return slot_open(repository, o->slot, &in->slot, e);
+	return slotdisk_choose(repository, o->slot, &in->slot, e);
+}
+
+int enter_repository(const struct box_options *o, struct enter *in, struct err **e)
+{
+	return open_repository(o, false, in, e);
 }
 
 /* --- the environment ------------------------------------------------------------------------------------------------
@@ -109,21 +119,23 @@ int enter_environment(const struct box_options *o, bool refresh, bool interactiv
 	return r;
 }
 
-/* /usr/bin/env is whichever env the environment's PATH finds first: of the slot's store, or mounted from the host's. */
-static char *find_env_program(const struct slot *slot, const char *path)
+/* The program that the environment's PATH finds first: of the slot's store, or mounted from the host's. `set` (may be
+ * NULL) knows where that lies, if not at the same place. */
+static char *find_program(const struct slot *slot, const char *path, const char *name, const struct hostpaths *set)
 {
 	_cleanup_strv_ struct strv dirs = STRV_INIT;
 	_cleanup_close_ int store = file_open_beneath(slot->dir, "nix/store", O_PATH | O_DIRECTORY, 0);
 
 	strv_split(&dirs, path, ':');
 	for (size_t i = 0; i < dirs.n; i++) {
-		_cleanup_free_ char *program = xasprintf("%s/env", dirs.v[i]);
+		_cleanup_free_ char *program = xasprintf("%s/%s", dirs.v[i], name);
+		_cleanup_free_ char *source = set ? hostpaths_source(set, program) : NULL;
 		_cleanup_close_ int fd = -1;
 		struct stat st;
 
 		if (!str_starts(program, "/nix/store/"))
 			continue;
-		if (fstatat(AT_FDCWD, program, &st, 0) == 0)
+		if (fstatat(AT_FDCWD, source ? source : program, &st, 0) == 0)
 			return take_ptr(program);
 		/* The slot's store is a box's to write: a link there could ask whether a file of the host exists. */
 		fd = file_open_beneath(store, program + strlen("/nix/store/"), O_PATH | O_NOFOLLOW, 0);
@@ -131,6 +143,14 @@ static char *find_env_program(const struct slot *slot, const char *path)
 			return take_ptr(program);
 	}
 	return NULL;
+}
+
+/* For a machine that has to merge databases. */
+static char *find_nix(const struct slot *slot, const char *path)
+{
+	_cleanup_hostpaths_ struct hostpaths set = {0};
+
+	return hostpaths_load(slot->dir, &set, NULL) < 0 ? NULL : find_program(slot, path, "nix-store", &set);
 }
 
 static void add_user_variables(const struct box_options *o, struct strv *env)
@@ -236,7 +256,10 @@ static int fill_spec(const struct box_options *o, struct enter *in, struct err *
 	if (*in->record.bash)
 		spec->sh = xstrdup(in->record.bash);
 	path = strv_env_get(&in->env, "PATH");
-	spec->env = find_env_program(in->slot, path ? path : "");
+	/* What /usr/bin/env is. */
+	spec->env = find_program(in->slot, path ? path : "", "env", NULL);
+	if (in->kind->machine)
+		spec->machine.nix = find_nix(in->slot, path ? path : "");
 	if (*in->record.attrs_json) {
 		box_spec_add_file(spec, ".attrs.json", in->record.attrs_json);
 		box_spec_add_file(spec, ".attrs.sh", in->record.attrs_sh);
@@ -356,7 +379,7 @@ int enter_prepare(const struct box_options *o, bool interactive, struct enter *i
 	if (r == 0)
 		r = sshagent_choose(o, &in->ssh_keys, e);
 	if (r == 0)
-		r = enter_repository(o, in, e);
+		r = open_repository(o, true, in, e);
 	if (r == 0)
 		r = enter_environment(o, false, interactive, in, NULL, e);
 	if (r == 0)

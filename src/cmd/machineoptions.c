@@ -1,5 +1,7 @@
 #include "cmd/machineoptions.h"
 
+#include "box/slotdisk.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -37,6 +39,20 @@ const struct opt box_machine_opts[] = {
 	 .help = "of a vm: how it has the box's files",
 	 .choices = fs_names,
 	 .env = "IGLOO_VM_FS"},
+	{.name = "disk",
+	 .arg = "SIZE",
+	 .kind = OPT_SIZE,
+	 .offset = AT(disk),
+	 .help = "of a vm: the size of its slot's disk, 20G unless it has one; it can grow, not shrink, and takes what "
+		 "is used of it",
+	 .min = SLOTDISK_MIN,
+	 .max = SLOTDISK_MAX},
+	{.name = "overlay",
+	 .kind = OPT_FLAG,
+	 .offset = AT(overlay),
+	 .help = "of a vm: keep what it writes to its store and home in its memory, and nothing of it afterwards: no "
+		 "disk",
+	 .clashes = "disk"},
 	{.name = NULL},
 };
 
@@ -61,7 +77,12 @@ char *machineoptions_platform(const struct box_options *o)
 
 int machineoptions_refuse(const struct box_options *o, const char *kind, struct err **e)
 {
-	const char *given = o->nested ? "--nested" : machineoptions_arch(o) ? "--arch" : o->fs ? "--fs" : NULL;
+	const char *given = o->nested                ? "--nested"
+			    : machineoptions_arch(o) ? "--arch"
+			    : o->fs                  ? "--fs"
+			    : o->disk                ? "--disk"
+			    : o->overlay             ? "--overlay"
+						     : NULL;
 
 	return given ? err_set(e, EINVAL, "%s is for --in vm, not for a %s", given, kind) : 0;
 }
@@ -73,4 +94,6 @@ void machineoptions_fill(const struct box_options *o, struct box_machine *to)
 	to->arch = arch ? xstrdup(arch) : NULL;
 	to->nested = o->nested;
 	to->fs = o->fs ? xstrdup(o->fs) : NULL;
+	to->disk = o->disk;
+	to->overlay = o->overlay;
 }

@@ -5,7 +5,7 @@
  * a box, may take it out. */
 #include "base/name.h"
 #include "base/size.h"
-#include "box/slot.h"
+#include "box/slotdisk.h"
 #include "cmd/cmd.h"
 #include "cmd/du.h"
 #include "cmd/report.h"
@@ -120,6 +120,7 @@ static int collect(struct slot *slot, struct freed *freed, struct err **e)
 {
 	int r = remove_names(slot, "cache", "", freed, e);
 
+	slotdisk_sweep(slot);
 	if (r == 0)
 		r = remove_dead_records(slot, freed, e);
 	if (r == 0)

@@ -2,6 +2,7 @@
 #include "base/size.h"
 #include "box/box.h"
 #include "box/dirs.h"
+#include "box/slotdisk.h"
 #include "cmd/cmd.h"
 #include "cmd/du.h"
 #include "cmd/report.h"
@@ -27,6 +28,7 @@ struct row {
 	uint64_t bytes;
 	size_t boxes;
 	time_t used;
+	struct slotdisk_info disk;
 };
 
 /* A start leaves few traces: it reads `repository` (whose atime moves once a day, as is usual), and where something was
@@ -64,18 +66,36 @@ static void look(int slots, struct row *row, bool with_size, const struct box_in
 	}
 	if (with_size)
 		row->bytes = du(dir, ".");
+	slotdisk_look(dir, &row->disk);
 	for (size_t i = 0; i < n_boxes; i++)
 		row->boxes += boxes[i].running && boxes[i].slot && strcmp(boxes[i].slot, row->id) == 0;
+}
+
+/* What it takes of what it could, and who has it. */
+static void add_disk(struct table *t, const struct slotdisk_info *d)
+{
+	_cleanup_str_ struct str text = STR_INIT;
+
+	if (d->bytes) {
+		size_add(&text, d->used);
+		str_adds(&text, " of ");
+		size_add(&text, d->bytes);
+	} else {
+		str_adds(&text, "-");
+	}
+	if (d->box)
+		str_addf(&text, ", %s", d->box);
+	else if (d->held)
+		str_adds(&text, ", in use");
+	table_add(t, str_text(&text));
 }
 
 static void add_text(struct str *s, const struct row *rows, size_t n, bool with_size)
 {
 	static const struct table_column columns[] = {
-		{.title = "SLOT"},
-		{.title = "SIZE", .right = true},
-		{.title = "BOXES", .right = true},
-		{.title = "USED"},
-		{.title = "REPOSITORY", .least = 20, .keeps_end = true},
+		{.title = "SLOT"}, {.title = "SIZE", .right = true},
+		{.title = "DISK"}, {.title = "BOXES", .right = true},
+		{.title = "USED"}, {.title = "REPOSITORY", .least = 20, .keeps_end = true},
 	};
 	struct table t = {columns, ARRAY_SIZE(columns), STRV_INIT};
 
@@ -88,6 +108,7 @@ static void add_text(struct str *s, const struct row *rows, size_t n, bool with_
 		if (with_size)
 			size_add(&text, rows[i].bytes);
 		table_add(&t, with_size ? str_text(&text) : "-");
+		add_disk(&t, &rows[i].disk);
 		table_addf(&t, "%zu", rows[i].boxes);
 		table_addf(&t, "%s%s", ago, *ago >= '0' && *ago <= '9' ? " ago" : "");
 		str_clear(&text);
@@ -115,6 +136,14 @@ static json_t *path_json(const char *path)
 	return json_string(str_text(&printable));
 }
 
+static json_t *disk_json(const struct slotdisk_info *d)
+{
+	if (!d->bytes && !d->held)
+		return json_null();
+	return json_pack("{s:I, s:I, s:b, s:o}", "bytes", (json_int_t)d->bytes, "usedBytes", (json_int_t)d->used,
+			 "held", d->held, "box", d->box ? json_string(d->box) : json_null());
+}
+
 static void add_json(struct str *s, const struct row *rows, size_t n, bool with_size)
 {
 	_cleanup_json_ json_t *document = json_object();
@@ -130,6 +159,7 @@ static void add_json(struct str *s, const struct row *rows, size_t n, bool with_
 		(void)json_object_set_new(j, "used", json_integer((json_int_t)rows[i].used));
 		(void)json_object_set_new(j, "bytes",
 					  with_size ? json_integer((json_int_t)rows[i].bytes) : json_null());
+		(void)json_object_set_new(j, "disk", disk_json(&rows[i].disk));
 		(void)json_array_append_new(slots, j);
 	}
 	(void)json_object_set_new(document, "schema", json_string("igloo.slots/1"));
@@ -165,8 +195,10 @@ static int run(struct invocation *inv, struct err **e)
 		add_json(&s, rows, ids.n, !o->no_size);
 	else if (!inv->global.quiet)
 		add_text(&s, rows, ids.n, !o->no_size);
-	for (size_t i = 0; i < ids.n; i++)
+	for (size_t i = 0; i < ids.n; i++) {
 		free(rows[i].repository);
+		slotdisk_info_release(&rows[i].disk);
+	}
 	box_list_free(boxes, n_boxes);
 	return report_out(&s, e);
 }
@@ -196,7 +228,9 @@ const struct cmd cmd_slot_ls = {
 		 "caches, a home, and "
 		 "the records of environments. SIZE is what it takes on the disk; store paths of the host's that it "
 		 "only mounts "
-		 "count nothing. USED is right to a day.\n\n"
+		 "count nothing. DISK is what the disk of its machines takes of the size it has in them, and the box "
+		 "that has it. USED "
+		 "is right to a day.\n\n"
 		 "With --quiet it prints the slots' names only, one a line.",
 	.examples = examples,
 	.groups = groups,

@@ -1,5 +1,7 @@
 /* igloo slot rm: removes slots with everything in them. */
+#include "base/name.h"
 #include "base/size.h"
+#include "box/slotdisk.h"
 #include "cmd/cmd.h"
 #include "cmd/du.h"
 #include "cmd/report.h"
@@ -13,10 +15,26 @@
 
 struct slotrm_options {
 	bool yes;
+	bool disk;
 };
 
+/* Opens the slot so that no machine can begin to use its disk. */
+static int open_disk(const char *id, struct slot **ret, struct err **e)
+{
+	int r = name_check(id, e);
+
+	if (r == 0)
+		r = slot_open_id(id, false, ret, e);
+	if (r == 0)
+		r = slotdisk_claim(*ret, e);
+	if (r != -ENOENT)
+		return r;
+	(void)err_set(e, ENOENT, "there is no slot '%s'", id);
+	return err_hint(e, "igloo slot ls shows those there are");
+}
+
 /* Asks on the terminal. Returns 1 for yes, 0 for no. */
-static int confirm(struct slot *slot, struct err **e)
+static int confirm(struct slot *slot, bool disk, struct err **e)
 {
 	_cleanup_str_ struct str question = STR_INIT;
 	_cleanup_str_ struct str path = STR_INIT;
@@ -25,15 +43,15 @@ static int confirm(struct slot *slot, struct err **e)
 
 	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
 		(void)err_set(e, EINVAL, "slot '%s': removing it needs a yes", slot->id);
-		return err_hint(e, "igloo slot rm --yes %s", slot->id);
+		return err_hint(e, "igloo slot rm --yes %s%s", disk ? "--disk " : "", slot->id);
 	}
-	str_addf(&question, "Remove slot '%s' (", slot->id);
-	size_add(&question, du(slot->dir, "."));
+	str_addf(&question, "Remove %sslot '%s' (", disk ? "the disk of " : "", slot->id);
+	size_add(&question, du(slot->dir, disk ? "disk" : "."));
 	if (slot->repository) {
 		str_add_printable(&path, slot->repository, strlen(slot->repository), false);
 		str_addf(&question, ", of %s", str_text(&path));
 	}
-	str_adds(&question, ") with its store, caches and home? [y/N] ");
+	str_addf(&question, ") with %s? [y/N] ", disk ? "what machines kept on it" : "its store, caches and home");
 	(void)fd_write_all(STDERR_FILENO, question.p, question.len);
 	do
 		n = read(STDIN_FILENO, answer, sizeof(answer));
@@ -53,12 +71,12 @@ static int run(struct invocation *inv, struct err **e)
 
 		if (strv_has(&removed, inv->argv[i]))
 			continue;
-		r = slotalone_open(inv->argv[i], &slot, e);
+		r = o->disk ? open_disk(inv->argv[i], &slot, e) : slotalone_open(inv->argv[i], &slot, e);
 		if (r != 0)
 			break;
-		yes = o->yes ? 1 : confirm(slot, e);
+		yes = o->yes ? 1 : confirm(slot, o->disk, e);
 		if (yes > 0)
-			r = slot_remove(slot, e);
+			r = o->disk ? slotdisk_remove(slot, e) : slot_remove(slot, e);
 		else
 			r = yes;
 		if (yes > 0 && r == 0)
@@ -73,6 +91,11 @@ static const struct opt opts[] = {
 	 .kind = OPT_FLAG,
 	 .offset = offsetof(struct slotrm_options, yes),
 	 .help = "do not ask"},
+	{.name = "disk",
+	 .kind = OPT_FLAG,
+	 .offset = offsetof(struct slotrm_options, disk),
+	 .help = "remove only the disk of the slot's machines, with what they kept on it; the next one gets a new "
+		 "disk"},
 	{.name = NULL},
 };
 
@@ -90,7 +113,8 @@ const struct cmd cmd_slot_rm = {
 	.summary = "remove slots with everything in them",
 	.about = "Removes the slot's store, caches, home (with the logins and histories in it) and records. The "
 		 "repository stays as it "
-		 "is; the next box of it begins with an empty slot. A slot that a box uses is left alone.",
+		 "is; the next box of it begins with an empty slot. A slot that a box uses is left alone.\n\n"
+		 "With --disk only the disk of its machines goes (igloo run --in vm), while none has it.",
 	.examples = examples,
 	.groups = groups,
 	.options_size = sizeof(struct slotrm_options),

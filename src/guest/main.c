@@ -346,7 +346,8 @@ int main(int argc, char **argv)
 	if (argc > 3 && strcmp(argv[2], "--vm") == 0)
 		vmhost_run(argv[1], argv + 3);
 	if (argc != 2)
-		guest_die("usage: igloo-guest FD [--vm [--hello-ms MS] [--tap] [--virtiofsd N WORD...] PROGRAM "
-			  "ARGUMENT...]");
+		guest_die(
+			"usage: igloo-guest FD [--vm [--disk] [--hello-ms MS] [--tap] [--virtiofsd N WORD...] PROGRAM "
+			"ARGUMENT...]");
 	guest_run(argv[1]);
 }

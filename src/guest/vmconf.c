@@ -41,6 +41,18 @@ static int parse_root(char *text, struct vmconf_mount *ret)
 	return r;
 }
 
+static int parse_layer(char *text, struct vmconf_mount *ret)
+{
+	const char *w[2];
+	int r = words(text, w, 2);
+
+	if (r == 0 && strcmp(w[0], "ext4") != 0 && strcmp(w[0], "tmpfs") != 0)
+		r = -EINVAL;
+	if (r == 0)
+		*ret = (struct vmconf_mount){.type = w[0], .source = w[1], .options = w[1]};
+	return r;
+}
+
 static int parse_number(const char *text, int64_t max, int64_t *ret)
 {
 	int64_t n = 0;
@@ -127,6 +139,12 @@ static int parse_line(char *line, struct vmconf *c)
 		return c->n_mounts < VMCONF_MOUNTS_MAX ? parse_mount(value, &c->mounts[c->n_mounts++]) : -EINVAL;
 	if (strcmp(line, "bind") == 0)
 		return parse_bind(value, c);
+	if (strcmp(line, "layer") == 0)
+		return parse_layer(value, &c->layer);
+	if (strcmp(line, "keep") == 0 && *value == '/' && c->n_keeps < VMCONF_KEEPS_MAX) {
+		c->keeps[c->n_keeps++] = value;
+		return 0;
+	}
 	if (strcmp(line, "address") == 0)
 		return parse_prefix(value, &c->address, &c->bits);
 	if (strcmp(line, "gateway") == 0)
@@ -139,6 +157,8 @@ static int parse_line(char *line, struct vmconf *c)
 		c->devices[c->n_devices++] = value;
 	else if (strcmp(line, "hostname") == 0)
 		c->hostname = value;
+	else if (strcmp(line, "nix") == 0 && *value == '/')
+		c->nix = value;
 	else if (strcmp(line, "port") == 0)
 		c->port = value;
 	else if (strcmp(line, "dns") == 0 && parse_address(value, &ignored) == 0)

@@ -2,6 +2,11 @@
  *
  *     root=TYPE SOURCE OPTIONS             the root: `9p igloo cache=mmap`, `virtiofs root -`, `ext4 /dev/vda -`
  *     mount=TYPE SOURCE TARGET OPTIONS     then these, in order (TARGET in the root; at most VMCONF_MOUNTS_MAX)
+ *     layer=ext4 SERIAL                    over the root's store, /nix/var and HOME: what is on the disk of that serial
+ *     layer=tmpfs OPTIONS                  number (guest/vmlayer.h), or an empty file system in memory
+ *     keep=PATH                            what the root has there, below HOME or /var/tmp, is to be seen (at most
+ *                                          VMCONF_KEEPS_MAX; a path may have spaces in it)
+ *     nix=PATH                             the folder with nix-store in it
  *     hostname=NAME
  *     address=ADDRESS/BITS                 of eth0, IPv4
  *     gateway=ADDRESS
@@ -26,7 +31,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { VMCONF_MOUNTS_MAX = 32, VMCONF_ROUTES_MAX = 4160, VMCONF_DEVICES_MAX = 16 };
+enum { VMCONF_MOUNTS_MAX = 32, VMCONF_ROUTES_MAX = 4160, VMCONF_DEVICES_MAX = 16, VMCONF_KEEPS_MAX = 64 };
 
 struct vmconf_mount {
 	const char *type;
@@ -49,6 +54,10 @@ struct vmconf {
 	size_t n_devices;
 	const char *binds[VMCONF_BINDS_MAX];
 	size_t n_binds;
+	struct vmconf_mount layer; /* type NULL: there is none; ext4: `source` is a serial number */
+	const char *keeps[VMCONF_KEEPS_MAX];
+	size_t n_keeps;
+	const char *nix; /* NULL: there is none */
 	const char *hostname;
 	const char *port;
 	const char *dns;

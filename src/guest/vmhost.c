@@ -36,7 +36,7 @@ enum {
 	QUIT_MS = 2000,   /* for QEMU to end when it was told to */
 	EXIT_BROKEN = 1,
 	AFTER_MS = 500, /* for QEMU's end to be seen after that of virtiofsd */
-	INHERITED = 4,  /* descriptors of QEMU's: port, tap, monitor, virtiofsd */
+	INHERITED = 5,  /* descriptors of QEMU's: port, tap, monitor, virtiofsd, disk */
 };
 
 struct vmhost {
@@ -49,6 +49,7 @@ struct vmhost {
 	bool fs_failed; /* it ended first */
 	int output;     /* -1 at its end */
 	int children;
+	int disk; /* QEMU's, too; -1: there is none */
 	int clock;
 	struct vmqmp monitor;
 	struct vmwords words;
@@ -201,7 +202,7 @@ static int start(struct vmhost *h, char **argv, char **fs_argv, int tap)
 		return fs;
 	h->qemu = fork();
 	if (h->qemu == 0) {
-		const int fds[INHERITED] = {port[1], tap, monitor[1], fs};
+		const int fds[INHERITED] = {port[1], tap, monitor[1], fs, h->disk};
 
 		vmchild_run(argv, fds, INHERITED, output[1]);
 	}
@@ -452,6 +453,18 @@ static void raise_files(void)
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
+/* What was not handed down is closed. The disk stays open, and locked, as long as QEMU may write to it. */
+static void set_descriptors(const struct vmhost *h, const char *fd, int tap)
+{
+	int first = tap < 0 ? VMHOST_TAP_FD : VMHOST_TAP_FD + 1;
+
+	guest_set_descriptors(fd, h->disk < 0 ? first : h->disk + 1);
+	for (int i = first; i < h->disk; i++)
+		(void)close(i);
+	if (h->disk >= 0)
+		(void)fcntl(h->disk, F_SETFD, FD_CLOEXEC);
+}
+
 void vmhost_run(const char *fd, char **argv)
 {
 	struct vmhost *h = xcalloc(1, sizeof(*h));
@@ -460,6 +473,11 @@ void vmhost_run(const char *fd, char **argv)
 	int r;
 
 	guest_set_signals();
+	h->disk = -1;
+	if (strcmp(argv[0], "--disk") == 0 && argv[1]) {
+		h->disk = VMHOST_DISK_FD;
+		argv++;
+	}
 	if (strcmp(argv[0], "--hello-ms") == 0 && argv[1] && argv[2]) {
 		h->live.whole = read_number(argv[1]);
 		h->hello_by = guest_now_ms() + h->live.whole;
@@ -470,7 +488,7 @@ void vmhost_run(const char *fd, char **argv)
 		(void)fcntl(tap, F_SETFD, FD_CLOEXEC);
 		argv++;
 	}
-	guest_set_descriptors(fd, tap < 0 ? VMHOST_TAP_FD : VMHOST_TAP_FD + 1);
+	set_descriptors(h, fd, tap);
 	raise_files();
 	fs_argv = vmfsd_take_argv(&argv);
 	r = start(h, argv, fs_argv, tap);

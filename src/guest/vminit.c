@@ -73,11 +73,11 @@ static void tell_stage(enum vmstage stage)
 		(void)!write(console, line, sizeof(line) - 1);
 }
 
-static void note_module(const char *what, int errnum)
+static void note(const char *what, int errnum)
 {
 	_cleanup_str_ struct str s = STR_INIT;
 
-	put_words(&s, "module", what, errnum);
+	put_words(&s, "not as it should be", what, errnum);
 	log_line(&s);
 }
 
@@ -172,7 +172,7 @@ static void make_machine(void)
 	int r;
 
 	make_names();
-	r = vmroot_mount(&conf, &what);
+	r = vmroot_mount(&conf, note, &what);
 	if (r < 0)
 		fail("cannot mount", what, r);
 	r = vmroot_devices(&conf, PORT_MS, &what);
@@ -301,7 +301,7 @@ void vminit_run(void)
 		fail("cannot mount", what, r);
 	tell_stage(VMSTAGE_INIT);
 	read_conf("/igloo.conf");
-	r = vmroot_modules(note_module, &what);
+	r = vmroot_modules(note, &what);
 	if (r < 0)
 		fail("cannot load modules", what, r);
 	tell_stage(VMSTAGE_MODULES);

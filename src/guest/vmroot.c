@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "guest/guest.h"
+#include "guest/vmlayer.h"
 #include "sys/fd.h"
 #include "sys/netlink.h"
 
@@ -220,12 +221,14 @@ static void mount_resolv_conf(const char *dns)
 		(void)mount("/resolv.conf", VMROOT "/etc/resolv.conf", NULL, MS_BIND, NULL);
 }
 
-int vmroot_mount(const struct vmconf *c, const char **ret_what)
+int vmroot_mount(const struct vmconf *c, void (*note)(const char *what, int errnum), const char **ret_what)
 {
 	int r = c->root.type ? mount_configured(&c->root, ret_what) : failed(ret_what, "no root=", -EINVAL);
 
 	if (r == 0)
 		r = mount_own(ret_what);
+	if (r == 0)
+		r = vmlayer_mount(c, note, ret_what);
 	for (size_t i = 0; i < c->n_mounts && r == 0; i++)
 		r = mount_configured(&c->mounts[i], ret_what);
 	if (r == 0 && c->dns)
@@ -259,6 +262,7 @@ int vmroot_enter(const char **ret_what)
 void vmroot_settle(const struct vmconf *c)
 {
 	sync();
+	vmlayer_settle();
 	for (size_t i = c->n_mounts; i-- > 0;)
 		if (str_starts(c->mounts[i].source, "/dev/"))
 			(void)mount(NULL, c->mounts[i].target, NULL, MS_REMOUNT | MS_RDONLY, NULL);

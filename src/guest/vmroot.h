@@ -13,7 +13,7 @@ int vmroot_modules(void (*note)(const char *what, int errnum), const char **ret_
 /* Opens the port of that name once both ends of it are there; waits at most timeout_ms. Returns a descriptor. */
 int vmroot_port(const char *name, int timeout_ms, const char **ret_what);
 /* The root, what it needs of the machine's own, and what the configuration wants in it. */
-int vmroot_mount(const struct vmconf *c, const char **ret_what);
+int vmroot_mount(const struct vmconf *c, void (*note)(const char *what, int errnum), const char **ret_what);
 /* Waits for the devices that the configuration names, and lets everybody open them: who is in the machine is its user
  * or its root. Before vmroot_enter(). */
 int vmroot_devices(const struct vmconf *c, int timeout_ms, const char **ret_what);

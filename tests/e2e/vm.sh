@@ -81,7 +81,7 @@ ok "is found soon" test $((SECONDS - begin)) -lt 60
 # -- one that ends by itself, two at once ---------------------------------------------------------------
 
 head -c 1000000 /dev/urandom >"$T/bytes"
-"${vm[@]}" --read-only --name second -- bash -c 'echo x >file; kill -TERM $$' </dev/null >"$T/second" 2>&1 &
+"${vm[@]}" --overlay --read-only --name second -- bash -c 'echo x >file; kill -TERM $$' </dev/null >"$T/second" 2>&1 &
 second=$!
 "${vm[@]}" -- bash -c 'cat; echo words >&2; exit 42' <"$T/bytes" >"$T/got" 2>"$T/err"
 is "exit status" $? 42

@@ -9,6 +9,8 @@ static struct machine_port port = {.name = "igloo", .fd = 5};
 static struct machine_share shares[] = {{.tag = "root", .path = "/some,where", .read_only = true},
 					{.tag = "work", .path = "/w", .mapped = true}};
 
+static struct machine_disk disk = {.serial = "slot", .fd = 6};
+
 static struct machine example(void)
 {
 	return (struct machine){
@@ -23,6 +25,8 @@ static struct machine example(void)
 		.n_ports = 1,
 		.shares = shares,
 		.n_shares = 2,
+		.disks = &disk,
+		.n_disks = 1,
 		.netdev = "tap,fd=7",
 		.console = -1,
 		.monitor = 6,
@@ -46,18 +50,22 @@ TEST(tcg)
 	struct machine m = example();
 	_cleanup_free_ char *text = words(&m, NULL);
 
-	CHECK_STR(text, "qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none"
-			" -M q35,accel=tcg,sata=off,usb=off,smbus=off -cpu max,-vmx,-svm -smp 2 -m 2049M"
-			" -kernel /k/vmlinux -initrd /k/initrd -append quiet panic=-1 reboot=t cryptomgr.notests "
-			"no_timer_check igloo=1"
-			" -chardev socket,id=monitor,fd=6 -mon chardev=monitor,mode=control"
-			" -device virtio-serial-pci,max_ports=2 -chardev socket,id=port0,fd=5"
-			" -device virtserialport,chardev=port0,name=igloo,nr=1"
-			" -fsdev local,id=share0,multidevs=remap,security_model=none,readonly=on,path=/some,,where"
-			" -device virtio-9p-pci,fsdev=share0,mount_tag=root"
-			" -fsdev local,id=share1,multidevs=remap,security_model=mapped-xattr,path=/w"
-			" -device virtio-9p-pci,fsdev=share1,mount_tag=work"
-			" -netdev tap,fd=7,id=net0 -device virtio-net-pci,netdev=net0,romfile=");
+	CHECK_STR(text,
+		  "qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none"
+		  " -M q35,accel=tcg,sata=off,usb=off,smbus=off -cpu max,-vmx,-svm -smp 2 -m 2049M"
+		  " -kernel /k/vmlinux -initrd /k/initrd -append quiet panic=-1 reboot=t cryptomgr.notests "
+		  "no_timer_check igloo=1"
+		  " -chardev socket,id=monitor,fd=6 -mon chardev=monitor,mode=control"
+		  " -device virtio-serial-pci,max_ports=2 -chardev socket,id=port0,fd=5"
+		  " -device virtserialport,chardev=port0,name=igloo,nr=1"
+		  " -fsdev local,id=share0,multidevs=remap,security_model=none,readonly=on,path=/some,,where"
+		  " -device virtio-9p-pci,fsdev=share0,mount_tag=root"
+		  " -fsdev local,id=share1,multidevs=remap,security_model=mapped-xattr,path=/w"
+		  " -device virtio-9p-pci,fsdev=share1,mount_tag=work"
+		  " -add-fd fd=6,set=1 -blockdev driver=raw,node-name=disk0,read-only=off,discard=unmap,"
+		  "detect-zeroes=unmap,file.driver=file,file.filename=/dev/fdset/1,file.locking=on,file.aio=threads"
+		  " -device virtio-blk-pci,drive=disk0,serial=slot,werror=report,rerror=report"
+		  " -netdev tap,fd=7,id=net0 -device virtio-net-pci,netdev=net0,romfile=");
 }
 
 TEST(kvm)

@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -80,6 +81,22 @@ static int enter_mounts(const struct change *c, int mntns)
 
 enum { EXTEND_AT_ONCE = 16 };
 
+/* The store that lies below a machine's own layer is read-only, and its mount points are to be made in it. */
+static int add_path(int store, const char *path, int source)
+{
+	struct mount_attr open = {.attr_clr = MOUNT_ATTR_RDONLY};
+	int r = rootfs_add_store_path(store, path, source);
+	int k;
+
+	if (r != -EROFS)
+		return r;
+	if (mount_setattr(store, "", AT_EMPTY_PATH, &open, sizeof(open)) < 0)
+		return -errno;
+	r = rootfs_add_store_path(store, path, source);
+	k = rootfs_seal(store);
+	return r < 0 ? r : k;
+}
+
 /* From a copy of the host's mounts into the box's, which is entered and left again. */
 static int extend_some(const struct change *c, int host, int box, const struct hostpath *paths, size_t n)
 {
@@ -97,7 +114,7 @@ static int extend_some(const struct change *c, int host, int box, const struct h
 	if (r == 0 && (store = open("/nix/store", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
 		r = -errno;
 	for (size_t i = 0; i < n && r == 0; i++)
-		r = rootfs_add_store_path(store, paths[i].path, sources[i]);
+		r = add_path(store, paths[i].path, sources[i]);
 	for (size_t i = 0; i < have; i++)
 		(void)close_fd(sources[i]);
 	return r;

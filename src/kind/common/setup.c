@@ -225,10 +225,27 @@ static int network_up(const struct setup *s, struct err **e)
 	return r == 0 && s->gateway && s->view ? gateway_wait(s->gateway, e) : r;
 }
 
+/* Onto their numbers, by way of others that none of them has. Returns the first number that is free. */
+static int hand_down(const struct monitor *m, int high)
+{
+	int fds[MONITOR_FDS_MAX];
+	size_t n = m ? m->n_fds : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		fds[i] = fcntl(m->fds[i], F_DUPFD_CLOEXEC, high);
+		if (fds[i] < 0)
+			return -errno;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (dup2(fds[i], MONITOR_FDS + (int)i) < 0)
+			return -errno;
+	return MONITOR_FDS + (int)n;
+}
+
 static void ATTR_NORETURN become_guest(const struct setup *s)
 {
 	_cleanup_err_ struct err *e = NULL;
-	enum { LINK = 3, TAP = MONITOR_TAP_FD, GUEST = 5, REPORT = 6, FREE = 7, HIGH = 16 };
+	enum { LINK = 3, TAP = MONITOR_TAP_FD, GUEST = 5, REPORT = 6, HIGH = 16 };
 	char link_number[] = "3";
 	char name[] = "igloo-guest";
 	char *guest_argv[] = {name, link_number, NULL};
@@ -241,10 +258,11 @@ static void ATTR_NORETURN become_guest(const struct setup *s)
 	int report = fcntl(s->report, F_DUPFD_CLOEXEC, HIGH);
 	int tap = s->gateway && s->gateway->tap >= 0 ? fcntl(s->gateway->tap, F_DUPFD_CLOEXEC, HIGH) : -1;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int first_free = hand_down(s->monitor, HIGH);
 	int r;
 
-	if (guest < 0 || report < 0 || link < 0 || null < 0) {
-		(void)err_errno(&e, errno, "cannot hand over to the guest");
+	if (guest < 0 || report < 0 || link < 0 || null < 0 || first_free < 0) {
+		(void)err_errno(&e, first_free < 0 ? -first_free : errno, "cannot hand over to the guest");
 		childreport_fail(s->report, e);
 	}
 	for (int fd = 0; fd < 3; fd++)
@@ -255,7 +273,7 @@ static void ATTR_NORETURN become_guest(const struct setup *s)
 		(void)dup2(tap, TAP);
 	(void)dup3(guest, GUEST, O_CLOEXEC);
 	(void)dup3(report, REPORT, O_CLOEXEC);
-	fd_close_from(FREE);
+	fd_close_from(first_free);
 	nocore_set(true);
 	(void)umask(022);
 	(void)sigemptyset(&none);
@@ -301,12 +319,37 @@ static int fill_root(const struct setup *s, const int *sources, int root, struct
 	return r;
 }
 
+/* What lies below something else in the box: read only, and with a place for /var/tmp. What is mounted there stays as
+ * it is. */
+static int seal_layers(const struct box_spec *spec, int box, struct err **e)
+{
+	const char *const parts[] = {"nix/store", "nix/var", BOX_HOME + 1};
+	_cleanup_close_ int tmp = rootfs_mount_point(box, "var/tmp", false, e);
+	int r = tmp < 0 ? tmp : 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts) - (spec->slot_home ? 0 : 1) && r == 0; i++) {
+		_cleanup_close_ int fd = file_open_beneath(box, parts[i], O_PATH | O_DIRECTORY, 0);
+
+		r = fd < 0 ? fd : rootfs_seal(fd);
+		if (r < 0)
+			return err_errno(e, -r, "cannot make the box's /%s read-only", parts[i]);
+	}
+	return r;
+}
+
 /* The box's root, read-only as any box's; with a place for what has no /sys of its own there. */
-static int seal_monitored(int root, struct err **e)
+static int seal_monitored(const struct setup *s, int root, struct err **e)
 {
 	_cleanup_close_ int box = openat(root, MONITOR_BOX, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int r = box < 0 || (mkdirat(box, "sys", 0755) < 0 && errno != EEXIST) ? -errno : rootfs_seal(box);
+	int r = box < 0 || (mkdirat(box, "sys", 0755) < 0 && errno != EEXIST) ? -errno : 0;
 
+	if (r == 0 && s->monitor->layered) {
+		r = seal_layers(s->box->spec, box, e);
+		if (r < 0)
+			return r;
+	}
+	if (r == 0)
+		r = rootfs_seal(box);
 	return r < 0 ? err_errno(e, -r, "cannot finish the box's root") : 0;
 }
 
@@ -333,7 +376,7 @@ static int fill_monitored(const struct setup *s, struct err **e)
 		if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
 			return err_errno(e, errno, "cannot hide %s from the box", path);
 	}
-	r = seal_monitored(root, e);
+	r = seal_monitored(s, root, e);
 	if (r == 0)
 		r = s->monitor->fill(s->monitor->arg, root, e);
 	return r < 0 ? r : take_fd(&root);

@@ -17,9 +17,14 @@ struct monitor {
 	int (*sources)(void *arg, struct err **e);
 	/* In the box's namespaces; `root` is the empty root with MONITOR_BOX in it. Its /proc is made. */
 	int (*fill)(void *arg, int root, struct err **e);
+	/* Descriptors that the program inherits as MONITOR_FDS, MONITOR_FDS + 1, … */
+	const int *fds;
+	size_t n_fds; /* at most MONITOR_FDS_MAX */
+	/* The commands have something over the slot's store, Nix's database and HOME: these are read-only here. */
+	bool layered;
 };
 #define MONITOR_BOX "box"
-enum { MONITOR_TAP_FD = 4 };
+enum { MONITOR_TAP_FD = 4, MONITOR_FDS = 7, MONITOR_FDS_MAX = 8 };
 
 struct setup {
 	const struct kind_box *box;

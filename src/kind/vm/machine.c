@@ -110,6 +110,29 @@ static int add_ports(const struct machine *m, struct strv *to, struct err **e)
 	return 0;
 }
 
+/* A full file system on the host is an error that the machine sees (werror=report): else QEMU would stop it, and nobody
+ * would know. What a machine gives up, or fills with zeros, the host gets back. A flush is one: no cache=unsafe. */
+static int add_disks(const struct machine *m, struct strv *to, struct err **e)
+{
+	for (size_t i = 0; i < m->n_disks; i++) {
+		const struct machine_disk *d = &m->disks[i];
+
+		if (!word_ok(d->serial, MACHINE_SERIAL_MAX) || d->fd < 3)
+			return err_set(e, EINVAL, "disk '%s' cannot be", d->serial);
+		strv_add(to, "-add-fd");
+		strv_addf(to, "fd=%d,set=%zu", d->fd, i + 1);
+		strv_add(to, "-blockdev");
+		strv_addf(to,
+			  "driver=raw,node-name=disk%zu,read-only=%s,discard=unmap,detect-zeroes=%s,"
+			  "file.driver=file,file.filename=/dev/fdset/%zu,file.locking=on,file.aio=threads",
+			  i, d->read_only ? "on" : "off", d->read_only ? "off" : "unmap", i + 1);
+		strv_add(to, "-device");
+		strv_addf(to, "virtio-blk-%s,drive=disk%zu,serial=%s,werror=report,rerror=report", transport(m), i,
+			  d->serial);
+	}
+	return 0;
+}
+
 static void add_net(const struct machine *m, struct strv *to)
 {
 	if (!m->netdev)
@@ -220,6 +243,8 @@ int machine_argv(const struct machine *m, struct strv *to, struct err **e)
 	r = add_ports(m, to, e);
 	if (r == 0)
 		r = add_shares(m, to, e);
+	if (r == 0)
+		r = add_disks(m, to, e);
 	if (r == 0)
 		add_net(m, to);
 	if (r == 0 && m->more)

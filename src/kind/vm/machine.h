@@ -24,6 +24,7 @@ enum {
 	MACHINE_TAG_MAX =
 		31, /* of a share: struct virtio_9p_config allows more, Linux's sysfs attribute does not need it */
 	MACHINE_SHARES_MAX = 16,
+	MACHINE_SERIAL_MAX = 20, /* VIRTIO_BLK_ID_BYTES */
 };
 
 /* A folder of the host, by 9p. */
@@ -37,6 +38,13 @@ struct machine_share {
 	/* Inherited: a connection to a virtiofsd that shares `path`; its own options say what is read-only. 0: by 9p.
 	 */
 	int virtiofsd;
+};
+
+/* A disk, raw, which the machine finds by its serial number: the names of disks depend on their order. */
+struct machine_disk {
+	const char *serial; /* letters, digits, '-', '_', '.' */
+	int fd;             /* the image, inherited: opened for reading, and for writing if not read_only */
+	bool read_only;
 };
 
 struct machine_port {
@@ -58,6 +66,8 @@ struct machine {
 	size_t n_ports;
 	const struct machine_share *shares;
 	size_t n_shares;
+	const struct machine_disk *disks;
+	size_t n_disks;
 	const char *netdev;      /* "tap,fd=7": the value of -netdev without id; NULL: no network */
 	const char *mac;         /* of it; NULL: QEMU's own */
 	int console;             /* inherited: what the kernel prints, of errors and worse. -1: none */

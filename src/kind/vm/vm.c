@@ -29,6 +29,7 @@
 #include "kind/vm/fittings.h"
 #include "kind/vm/initrd.h"
 #include "kind/vm/kernel.h"
+#include "kind/vm/layer.h"
 #include "kind/vm/machine.h"
 #include "kind/vm/machnet.h"
 #include "kind/vm/nixos.h"
@@ -58,6 +59,8 @@ enum {
 	MIB = 1 << 20,
 };
 
+_Static_assert((int)VMHOST_DISK_FD == (int)MONITOR_FDS, "handed down by the number that QEMU knows");
+
 /* All that a start makes before the box is begun. */
 struct parts {
 	const struct arch *arch;
@@ -69,6 +72,7 @@ struct parts {
 	struct fittings fittings;
 	enum machnet net;
 	struct vmfs fs;
+	struct layer layer;
 	struct nixos nixos; /* of a guest that has one */
 };
 
@@ -88,6 +92,7 @@ static void parts_release(struct parts *p)
 	fittings_release(&p->fittings);
 	nixos_release(&p->nixos);
 	vmfs_release(&p->fs);
+	layer_close(&p->layer);
 }
 #define _cleanup_parts_ ATTR_CLEANUP(parts_release)
 
@@ -131,15 +136,18 @@ static bool has_below(const struct kind_box *box, const char *folder)
  * show a folder or a secret of this side; the rest of the box as it is here. */
 static int configure(const struct kind_box *box, const struct parts *p, struct str *to, struct err **e)
 {
+	int r;
+
 	vmfs_add_root(&p->fs, ROOT_TAG, to);
 	str_adds(to, "hostname=" BOX_HOSTNAME "\n");
+	r = layer_configure(box, to, e);
 	if (!has_below(box, "/tmp/"))
 		str_adds(to, "mount=tmpfs tmp /tmp nosuid,nodev,mode=1777\n");
 	if (!has_below(box, "/run/user/"))
 		str_addf(to, "mount=tmpfs run /run/user/%d nosuid,nodev,mode=0700,uid=%d,gid=%d\n", BOX_UID, BOX_UID,
 			 BOX_GID);
 	str_adds(to, str_text(&p->fittings.conf));
-	return machnet_configure(p->net, &box->spec->allow, to, e);
+	return r < 0 ? r : machnet_configure(p->net, &box->spec->allow, to, e);
 }
 
 /* What the machine's kernel needs. */
@@ -148,11 +156,13 @@ struct wants {
 	size_t n;
 };
 
-static void gather_wants(const struct arch *arch, const struct fittings *fittings, struct wants *to)
+static void gather_wants(const struct arch *arch, const struct box_spec *spec, const struct fittings *fittings,
+			 struct wants *to)
 {
 	memcpy(to->v, arch->modules, arch->n_modules * sizeof(*to->v));
 	memcpy(to->v + arch->n_modules, fittings->want, fittings->n_want * sizeof(*to->v));
 	to->n = arch->n_modules + fittings->n_want;
+	to->n += layer_modules(spec, to->v + to->n);
 }
 
 static int prepare_minimal(const struct kind_box *box, const struct vmcache *cache, struct parts *p, struct err **e)
@@ -177,7 +187,7 @@ static int prepare_minimal(const struct kind_box *box, const struct vmcache *cac
 	_cleanup_err_ struct err *why = NULL;
 	int r;
 
-	gather_wants(p->arch, &p->fittings, &wants);
+	gather_wants(p->arch, box->spec, &p->fittings, &wants);
 	search.n_want = wants.n;
 	r = kernel_find(&search, &kernel, e);
 	if (r == 0)
@@ -310,6 +320,8 @@ static unsigned cpus(const struct box_spec *spec)
 static int command_line(const struct box_spec *spec, const struct parts *p, struct strv *to, struct err **e)
 {
 	const struct machine_port port = {.name = VM_PORT_NAME, .fd = VMHOST_PORT_FD};
+	struct machine_disk disk;
+	const size_t n_disks = layer_disk(&p->layer, VMHOST_DISK_FD, &disk);
 	/* Those behind the first are there with a system only. */
 	const struct machine_share shares[] = {
 		{.tag = ROOT_TAG, .path = "/" MONITOR_BOX, .virtiofsd = p->fs.virtiofsd ? VMHOST_FS_FD : 0},
@@ -329,6 +341,8 @@ static int command_line(const struct box_spec *spec, const struct parts *p, stru
 		.append = p->nixos.append,
 		.shares = shares,
 		.n_shares = spec->machine.toplevel ? ARRAY_SIZE(shares) : 1,
+		.disks = &disk,
+		.n_disks = n_disks,
 		.netdev = machnet_netdev(p->net),
 		.console = STDOUT_FILENO,
 		.monitor = VMHOST_MONITOR_FD,
@@ -340,6 +354,8 @@ static int command_line(const struct box_spec *spec, const struct parts *p, stru
 	strv_add(to, "igloo-guest");
 	strv_add(to, "3");
 	strv_add(to, "--vm");
+	if (n_disks > 0)
+		strv_add(to, "--disk");
 	strv_add(to, "--hello-ms");
 	strv_addf(to, "%d", p->accel == ACCEL_KVM ? guest->hello_kvm_ms : guest->hello_tcg_ms);
 	if (p->net == MACHNET_TAP)
@@ -354,12 +370,15 @@ static int state_lock = -1;
 
 static int vm_start(struct kind_box *box, struct err **e)
 {
-	_cleanup_parts_ struct parts p = {.arch = archs[0], .fittings = FITTINGS_INIT, .nixos = NIXOS_INIT};
+	_cleanup_parts_ struct parts p = {
+		.arch = archs[0], .fittings = FITTINGS_INIT, .nixos = NIXOS_INIT, .layer.image = -1};
 	_cleanup_strv_ struct strv argv = STRV_INIT;
 	int r = check_memory(box->spec, e);
 
 	if (r == 0)
 		r = prepare_parts(box, &p, e);
+	if (r == 0)
+		r = layer_open(box, &p.layer, e);
 	if (r == 0)
 		r = command_line(box->spec, &p, &argv, e);
 	if (r == 0) {
@@ -377,7 +396,10 @@ static int vm_start(struct kind_box *box, struct err **e)
 						.tap = p.net == MACHNET_TAP,
 						.arg = &enclosure,
 						.sources = enclosure_sources,
-						.fill = enclosure_fill};
+						.fill = enclosure_fill,
+						.fds = &p.layer.image,
+						.n_fds = p.layer.image < 0 ? 0 : 1,
+						.layered = layer_wanted(box->spec)};
 
 		r = life_start(box, &monitor, e);
 	}
@@ -388,7 +410,11 @@ static int vm_start(struct kind_box *box, struct err **e)
 
 static void vm_destroy(struct kind_box *box)
 {
+	bool ran = box->pid > 0 || box->link >= 0 || box->pidfd >= 0;
+
 	life_destroy(box);
+	if (ran)
+		layer_settle(box);
 	state_lock = close_fd(state_lock);
 }
 
