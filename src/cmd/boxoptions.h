@@ -23,10 +23,10 @@ struct box_options {
 	const char *slot;
 	bool clone;
 	bool read_only;
+	bool yes;
 	struct strv unprotect; /* names of protect rules, or "all" */
 	struct strv share_rw;
 	struct strv share_ro;
-	bool yes;
 	uint64_t cpus;   /* thousandths of a processor */
 	uint64_t memory; /* bytes */
 	uint64_t pids;
@@ -35,10 +35,10 @@ struct box_options {
 	const char *accel;
 	const char *arch;
 	uint64_t disk; /* bytes */
-	bool overlay;
 	const char *guest;
 	const char *fs;
 	bool nested;
+	bool overlay;
 	bool built;
 	bool detach;
 	struct strv allow; /* policy entries (net/policy.h) */
