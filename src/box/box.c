@@ -4,6 +4,7 @@
 #include "box/box_impl.h"
 #include "box/control.h"
 #include "box/definition.h"
+#include "box/display.h"
 #include "box/state.h"
 #include "sys/fd.h"
 #include "sys/file.h"
@@ -61,6 +62,17 @@ int box_make(const struct kind *kind, struct box_spec *spec, struct slot *slot, 
 	return 0;
 }
 
+/* Where the screen of its machine can be seen. */
+static int add_screen(struct box *box, struct err **e)
+{
+	struct display display;
+	int r = display_parse(box->spec->machine.display, &display, e);
+
+	if (r < 0 || display.how != DISPLAY_VNC)
+		return r;
+	return boxports_add_screen(box->ports, display.port, e);
+}
+
 int box_start(struct box *box, struct err **e)
 {
 	_cleanup_close_ int starting = file_lock(box->slot->dir, "starting.lock", true, true, e);
@@ -71,6 +83,8 @@ int box_start(struct box *box, struct err **e)
 	if (starting < 0)
 		return starting;
 	r = boxports_new(&box->spec->ports, &box->ports, e);
+	if (r == 0)
+		r = add_screen(box, e);
 	if (r < 0)
 		return r;
 	if (box->spec->network == BOX_NET_GATE) {

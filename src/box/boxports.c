@@ -1,26 +1,23 @@
 #include "box/boxports.h"
 
 #include "base/log.h"
-#include "box/portowner.h"
+#include "box/portlisten.h"
+#include "box/portpeer.h"
 #include "net/engine.h"
 #include "sys/confined.h"
 #include "sys/fd.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 /* The guest makes no more than 64 at a time. A port whose server does not accept leaves some to the others. */
-enum { PENDING_MAX = 64, PENDING_OF_PORT_MAX = 24, BACKLOG = 4096, FREE_TRIES = 16, FINISH_MS = 2000, FDS_OTHERS = 48 };
+enum { PENDING_MAX = 64, PENDING_OF_PORT_MAX = 24, FINISH_MS = 2000, FDS_OTHERS = 48 };
 
 struct forward {
 	struct portspec spec; /* with the port that was bound */
-	bool any;             /* the user left it to the kernel */
 	int fd[2];            /* the second for [::1]; -1: none */
 	size_t pending;
 };
@@ -45,135 +42,47 @@ struct boxports {
 
 /* --- listeners ---------------------------------------------------------------------------------------------------- */
 
-static struct address address_of(const struct portspec *spec, int i)
+/* Of the machine, not of a port in it: it asks nobody who he is. */
+static bool is_screen(const struct forward *f)
 {
-	struct address a = spec->address;
-
-	if (spec->loopback)
-		(void)(i == 0 ? address_parse("127.0.0.1", 9, &a) : address_parse("::1", 3, &a));
-	return a;
+	return f->spec.guest == 0;
 }
 
-/* Returns the listening socket or -errno. */
-static int listen_at(const struct address *a, uint16_t port)
+static int add_forward(struct boxports *p, const struct portspec *spec, struct err **e)
 {
-	_cleanup_close_ int fd = socket(a->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_storage at;
-	socklen_t n = address_to_sockaddr(a, port, &at);
-	const int on = 1;
-
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
-		return -errno;
-	if (a->family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
-		return -errno;
-	if (bind(fd, (const struct sockaddr *)&at, n) < 0 || listen(fd, BACKLOG) < 0)
-		return -errno;
-	return take_fd(&fd);
-}
-
-static uint16_t port_of(int fd)
-{
-	struct sockaddr_in6 a = {.sin6_port = 0};
-	socklen_t n = sizeof(a);
-
-	/* The port lies at the same place in both families' addresses. */
-	_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port), "port");
-	return getsockname(fd, (struct sockaddr *)&a, &n) < 0 ? 0 : ntohs(a.sin6_port);
-}
-
-static int cannot_listen(const struct portspec *spec, int i, int errnum, struct err **e)
-{
-	const struct portspec shown = {.address = address_of(spec, i), .host = spec->host};
-	_cleanup_str_ struct str place = STR_INIT;
-	_cleanup_str_ struct str owner = STR_INIT;
-
-	portspec_add_place(&shown, &place);
-	switch (errnum) {
-	case EADDRINUSE:
-		portowner_describe(&shown.address, spec->host, &owner);
-		(void)err_set(e, EADDRINUSE, "port %s is in use by %s", str_text(&place), str_text(&owner));
-		return err_hint(e, "choose another one, or any free one: 0:%u", spec->guest);
-	case EACCES:
-		(void)err_set(e, EACCES, "port %s needs a privilege on this host", str_text(&place));
-		return err_hint(e,
-				"choose a port from 1024 on, for example %u:%u, or let everybody have lower ones: "
-				"sudo sysctl net.ipv4.ip_unprivileged_port_start=%u",
-				spec->host < 1000 ? 8000 + spec->host : 8080, spec->guest, spec->host);
-	case EADDRNOTAVAIL:
-		(void)err_set(e, EADDRNOTAVAIL, "port %s: this host has no such address", str_text(&place));
-		return err_hint(e, "0.0.0.0 and [::] stand for all there are");
-	default:
-		return err_errno(e, errnum, "cannot listen on %s", str_text(&place));
-	}
-}
-
-/* One try; with any port the second address may find it taken. */
-static int try_listen(struct forward *f, struct err **e)
-{
-	struct address a = address_of(&f->spec, 0);
-	int r = f->fd[0] = listen_at(&a, f->spec.host);
-
-	if (r < 0)
-		return cannot_listen(&f->spec, 0, -r, e);
-	f->spec.host = port_of(f->fd[0]);
-	if (!f->spec.loopback)
-		return 0;
-	a = address_of(&f->spec, 1);
-	r = f->fd[1] = listen_at(&a, f->spec.host);
-	/* A host without IPv6. */
-	if (r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL) {
-		f->fd[1] = -1;
-		return 0;
-	}
-	return r < 0 ? cannot_listen(&f->spec, 1, -r, e) : 0;
-}
-
-static void forward_close(struct forward *f)
-{
-	for (int i = 0; i < 2; i++)
-		f->fd[i] = f->fd[i] >= 0 ? close_fd(f->fd[i]) : -1;
-}
-
-static int forward_listen(struct forward *f, struct err **e)
-{
-	int r = 0;
-
-	for (int i = 0; i < FREE_TRIES; i++) {
-		err_clear(e);
-		r = try_listen(f, e);
-		if (r >= 0)
-			return 0;
-		forward_close(f);
-		if (!f->any || r != -EADDRINUSE)
-			return r;
-		f->spec.host = 0;
-	}
-	return r;
-}
-
-static int add_one(struct boxports *p, const char *text, struct err **e)
-{
-	struct portspec spec;
 	struct forward *f;
-	int r = portspec_parse(text, &spec, e);
+	int r;
 
-	if (r < 0)
-		return r;
 	if (p->n == PORTSPECS_MAX)
 		return err_set(e, E2BIG, "a box forwards at most %d ports", PORTSPECS_MAX);
 	for (size_t i = 0; i < p->n; i++)
-		if (portspec_overlaps(&spec, &p->forwards[i]->spec))
-			return err_set(e, EEXIST, "port '%s': the box forwards port %u already", text, spec.host);
+		if (portspec_overlaps(spec, &p->forwards[i]->spec))
+			return err_set(e, EEXIST, "port %u: the box forwards it already", spec->host);
 	f = xcalloc(1, sizeof(*f));
-	*f = (struct forward){.spec = spec, .any = spec.host == 0, .fd = {-1, -1}};
-	r = forward_listen(f, e);
+	*f = (struct forward){.spec = *spec, .fd = {-1, -1}};
+	r = portlisten_open(&f->spec, f->fd, e);
 	if (r < 0) {
 		free(f);
 		return r;
 	}
 	p->forwards[p->n++] = f;
 	return 0;
+}
+
+static int add_one(struct boxports *p, const char *text, struct err **e)
+{
+	struct portspec spec;
+	int r = portspec_parse(text, &spec, e);
+
+	return r < 0 ? r : add_forward(p, &spec, e);
+}
+
+int boxports_add_screen(struct boxports *p, uint16_t port, struct err **e)
+{
+	const struct portspec spec = {.host = port, .loopback = true};
+	int r = add_forward(p, &spec, e);
+
+	return r < 0 ? err_wrap(e, "--display vnc") : 0;
 }
 
 static void forward_remove(struct boxports *p, size_t at)
@@ -183,7 +92,7 @@ static void forward_remove(struct boxports *p, size_t at)
 	for (size_t i = 0; i < p->n_pending; i++)
 		if (p->pending[i].forward == f)
 			p->pending[i].forward = NULL;
-	forward_close(f);
+	portlisten_close(f->fd);
 	free(f);
 	memmove(p->forwards + at, p->forwards + at + 1, (--p->n - at) * sizeof(struct forward *));
 }
@@ -263,7 +172,7 @@ json_t *boxports_json(const struct boxports *p)
 		json_t *addresses = json_array();
 
 		for (int k = 0; k < 2; k++) {
-			struct address a = address_of(&f->spec, k);
+			struct address a = portlisten_address(&f->spec, k);
 			char text[ADDRESS_TEXT_MAX];
 
 			if (f->fd[k] < 0)
@@ -379,6 +288,10 @@ static void take(struct boxports *p, struct forward *f, int listener, struct lin
 	while (has_room(p, f)) {
 		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
+		if (fd >= 0 && is_screen(f) && !portpeer_is_own(fd)) {
+			turn_away(fd);
+			continue;
+		}
 		if (fd >= 0) {
 			dial(p, f, fd, guest, next_stream);
 			continue;

@@ -27,10 +27,13 @@ struct boxports;
 
 /* Listens on all of them (box/portspec.h). Errors name who has a port that is in use. */
 int boxports_new(const struct strv *specs, struct boxports **ret, struct err **e);
+/* Also publishes the machine's screen (box/display.h) on this machine's loopback: at `port`, or at any free one for 0.
+ * Only processes of the same user, and root's, are let in. */
+int boxports_add_screen(struct boxports *p, uint16_t port, struct err **e);
 /* At run time: all of them or none. Connections that are there already stay when their port is removed. */
 int boxports_add(struct boxports *p, const struct strv *specs, struct err **e);
 int boxports_remove(struct boxports *p, const struct strv *specs, struct err **e);
-/* [{"addresses": ["127.0.0.1", "::1"], "host": 8080, "guest": 80}, …] */
+/* [{"addresses": ["127.0.0.1", "::1"], "host": 8080, "guest": 80}, …]; "guest" is 0 for the screen. */
 json_t *boxports_json(const struct boxports *p);
 
 /* What to wait for; returns how many. */

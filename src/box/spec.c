@@ -29,6 +29,7 @@ void box_spec_release(struct box_spec *spec)
 	free(spec->machine.arch);
 	free(spec->machine.fs);
 	free(spec->machine.nix);
+	free(spec->machine.display);
 	free(spec->sh);
 	free(spec->env);
 	for (size_t i = 0; i < spec->nfiles; i++) {

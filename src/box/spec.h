@@ -80,7 +80,9 @@ struct box_machine {
 	uint64_t disk; /* bytes, of the slot's disk at least; 0: as it is, or igloo's choice */
 	char *nix;     /* store path of the box's nix-store; NULL: it has none */
 	bool overlay;  /* what is written to store and HOME is the machine's memory's, and goes with it: no disk */
-	bool nested;   /* it may have machines of its own */
+	char *display; /* as the user wrote it (box/display.h); NULL: none */
+	bool audio;
+	bool nested; /* it may have machines of its own */
 	/* Of a guest with a system of its own (--guest nixos); NULL: igloo's own guest, which has none. */
 	char *system_name; /* as its nixosConfigurations calls it */
 	char *toplevel;    /* the store path that was built of it */

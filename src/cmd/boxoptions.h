@@ -37,6 +37,8 @@ struct box_options {
 	uint64_t disk; /* bytes */
 	const char *guest;
 	const char *fs;
+	const char *display; /* box/display.h */
+	bool audio;
 	bool nested;
 	bool overlay;
 	bool built;
@@ -76,7 +78,7 @@ extern const struct opt box_running_opts[];
 	{                                      \
 		"Limits", box_limit_opts, (at) \
 	}
-/* arch, nested, guest, built, fs, disk, overlay; in machineoptions.c */
+/* arch, display, audio, nested, guest, built, fs, disk, overlay; in machineoptions.c */
 #define BOX_GROUP_MACHINE(at)                     \
 	{                                         \
 		"Machine", box_machine_opts, (at) \

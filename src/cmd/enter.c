@@ -93,7 +93,7 @@ int enter_environment(const struct box_options *o, bool refresh, bool interactiv
 		.interactive = interactive,
 	};
 	enum { TRIES = 3 };
-	int r = in->kind->machine ? 0 : machineoptions_refuse(o, in->kind->name, e);
+	int r = in->kind->machine ? machineoptions_check(o, e) : machineoptions_refuse(o, in->kind->name, e);
 
 	if (r == 0)
 		r = sharing_settle(o, &in->shares, e);
@@ -341,7 +341,7 @@ static int check_kind(const struct box_options *o, const struct enter *in, struc
 		return err_set(e, ENOTSUP, "the number of processes in a %s cannot be limited yet (--pids)", name);
 	if (in->ssh_keys.n > 0)
 		return err_set(e, ENOTSUP, "a %s cannot use the SSH agent yet", name);
-	return 0;
+	return machineoptions_check(o, e);
 }
 
 /* Limits that this process cannot set may be there for one that the user's systemd starts. */

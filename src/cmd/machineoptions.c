@@ -1,5 +1,6 @@
 #include "cmd/machineoptions.h"
 
+#include "box/display.h"
 #include "box/slotdisk.h"
 
 #include <errno.h>
@@ -18,6 +19,16 @@ const struct opt box_machine_opts[] = {
 	 .offset = AT(arch),
 	 .help = "of a vm: its architecture, and its environment's; another than this machine's is emulated",
 	 .choices = arch_names},
+	{.name = "display",
+	 .arg = "WHERE",
+	 .kind = OPT_TEXT,
+	 .offset = AT(display),
+	 .help = "of a vm: give it a screen, keyboard and tablet: window (on your Wayland or X11), vnc or vnc:PORT (on "
+		 "127.0.0.1, for your own programs)"},
+	{.name = "audio",
+	 .kind = OPT_FLAG,
+	 .offset = AT(audio),
+	 .help = "of a vm: give it a sound card, which your PulseAudio or PipeWire plays and records"},
 	{.name = "nested",
 	 .kind = OPT_FLAG,
 	 .offset = AT(nested),
@@ -79,6 +90,8 @@ int machineoptions_refuse(const struct box_options *o, const char *kind, struct 
 {
 	const char *given = o->nested                ? "--nested"
 			    : machineoptions_arch(o) ? "--arch"
+			    : o->display             ? "--display"
+			    : o->audio               ? "--audio"
 			    : o->fs                  ? "--fs"
 			    : o->disk                ? "--disk"
 			    : o->overlay             ? "--overlay"
@@ -87,11 +100,22 @@ int machineoptions_refuse(const struct box_options *o, const char *kind, struct 
 	return given ? err_set(e, EINVAL, "%s is for --in vm, not for a %s", given, kind) : 0;
 }
 
+int machineoptions_check(const struct box_options *o, struct err **e)
+{
+	struct display display;
+
+	if (o->guest && strcmp(o->guest, "nixos") == 0 && machineoptions_arch(o))
+		return err_set(e, ENOTSUP, "--guest nixos: a system of its own is of this machine's architecture only");
+	return display_parse(o->display, &display, e);
+}
+
 void machineoptions_fill(const struct box_options *o, struct box_machine *to)
 {
 	const char *arch = machineoptions_arch(o);
 
 	to->arch = arch ? xstrdup(arch) : NULL;
+	to->display = o->display ? xstrdup(o->display) : NULL;
+	to->audio = o->audio;
 	to->nested = o->nested;
 	to->fs = o->fs ? xstrdup(o->fs) : NULL;
 	to->disk = o->disk;

@@ -14,6 +14,9 @@ char *machineoptions_platform(const struct box_options *o);
 /* -EINVAL, naming it, when one was given for a box of a kind without a machine. */
 int machineoptions_refuse(const struct box_options *o, const char *kind, struct err **e);
 
+/* Whether they are well written; -EINVAL. */
+int machineoptions_check(const struct box_options *o, struct err **e);
+
 void machineoptions_fill(const struct box_options *o, struct box_machine *to);
 
 #endif

@@ -23,6 +23,9 @@ void portsview_add(const json_t *port, struct str *to)
 	/* Both of the loopback's go without saying, and so does the one of a host without IPv6. */
 	if (address && strcmp(address, "127.0.0.1") != 0)
 		str_addf(to, strchr(address, ':') ? "[%s]:" : "%s:", address);
-	str_addf(to, "%d->%d", (int)json_integer_value(json_object_get(port, "host")),
-		 (int)json_integer_value(json_object_get(port, "guest")));
+	str_addf(to, "%d->", (int)json_integer_value(json_object_get(port, "host")));
+	if (json_integer_value(json_object_get(port, "guest")) > 0)
+		str_addf(to, "%d", (int)json_integer_value(json_object_get(port, "guest")));
+	else
+		str_adds(to, "screen");
 }

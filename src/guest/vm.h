@@ -1,16 +1,18 @@
 /* The guest program's parts around and in a machine.
  *
- * `igloo-guest FD --vm [--disk] [--hello-ms MS] [--tap] [--virtiofsd N WORD...] PROGRAM ARGUMENT...` as PID 1 of a box
- * (vmhost.c): PROGRAM is QEMU, by its path. With --tap, descriptor 4 of this and of QEMU (VMHOST_TAP_FD) is the
- * machine's network, for `-netdev tap,fd=4`; with --disk, descriptor 7 (VMHOST_DISK_FD) an image, for `-add-fd fd=7,…`.
+ * `igloo-guest FD --vm [--disk] [--hello-ms MS] [--tap] [--screen SOCKET] [--env NAME=VALUE]... [--virtiofsd N WORD...]
+ * PROGRAM ARGUMENT...` as PID 1 of a box (vmhost.c; the options but the last: vmoptions.h): PROGRAM is QEMU, by its
+ * path. With --tap, descriptor 4 of this and of QEMU (VMHOST_TAP_FD) is the machine's network, for `-netdev tap,fd=4`;
+ * with --disk, descriptor 7 (VMHOST_DISK_FD) an image, for `-add-fd fd=7,…`.
  * The N words are virtiofsd and its arguments: it is started first, with a listening socket as descriptor
  * VMHOST_LISTEN_FD (`--fd=3`), and QEMU has the connection to it as VMHOST_FS_FD; when it ends before QEMU does, QEMU
  * is killed, and that is told. QEMU is started with the port's socket as descriptor 3 (VMHOST_PORT_FD), for
  * `-chardev socket,id=igloo,fd=3 -device virtserialport,chardev=igloo,name=igloo`; descriptor 5 is its
  * monitor's socket (VMHOST_MONITOR_FD), 1 its output and the machine's console: they are kept, to be told when
  * it ends before HELLO, or otherwise than with code 0, or does not get there within MS milliseconds (ERR on stream 0,
- * stage MACHINE, errno EIO or ETIMEDOUT). When FD
- * is at its end QEMU is killed; when QEMU ends, so does this, and the box.
+ * stage MACHINE, errno EIO or ETIMEDOUT). When FD is at its end QEMU is killed; when QEMU ends, so does this, and the
+ * box. The screen of the machine, a DIAL of port 0, is the unix socket SOCKET. PROGRAM has the variables of --env and
+ * no others.
  *
  * `/init`, as PID 1 of a machine (vminit.c), reads /igloo.conf (see vmconf.h).
  *

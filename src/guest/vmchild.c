@@ -28,7 +28,7 @@ static bool set_inherited(const int *fds, int n)
 	return true;
 }
 
-void vmchild_run(char **argv, const int *fds, int n, int output)
+void vmchild_run(char **argv, char **env, const int *fds, int n, int output)
 {
 	static const char failed[] = "cannot execute ";
 	const char *why;
@@ -40,7 +40,7 @@ void vmchild_run(char **argv, const int *fds, int n, int output)
 		_exit(126);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	(void)execv(argv[0], argv);
+	(void)execve(argv[0], argv, env);
 	why = strerror(errno);
 	(void)!write(STDERR_FILENO, failed, sizeof(failed) - 1);
 	(void)!write(STDERR_FILENO, argv[0], strlen(argv[0]));

@@ -12,8 +12,8 @@
  *     gateway=ADDRESS
  *     route=ADDRESS/BITS                   through the gateway (at most VMCONF_ROUTES_MAX); without one: everything is
  *     dns=ADDRESS                          becomes /etc/resolv.conf, if there is that file
- *     device=NAME                          /dev/NAME is to be there, and everybody may open it (at most
- *                                          VMCONF_DEVICES_MAX)
+ *     device=NAME                          /dev/NAME is to be there, and everybody may open it; all of a
+ *                                          folder for "FOLDER/" and a star (at most VMCONF_DEVICES_MAX)
  *     clock=SECONDS                        since 1970: the clock is set when it is behind that
  *     port=NAME                            of the virtio port, else VM_PORT_NAME
  *     bind=PATH                            of a system's service (vm.h): that of the box is to be there, too; a

@@ -11,8 +11,10 @@
 #include "guest/vm.h"
 #include "guest/vmchild.h"
 #include "guest/vmclock.h"
+#include "guest/vmfds.h"
 #include "guest/vmfsd.h"
 #include "guest/vmlive.h"
+#include "guest/vmoptions.h"
 #include "guest/vmqmp.h"
 #include "guest/vmwords.h"
 #include "sys/fd.h"
@@ -22,9 +24,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,6 +42,7 @@ enum {
 };
 
 struct vmhost {
+	struct vmoptions options;
 	struct bridge *bridge;
 	pid_t qemu;
 	int status;
@@ -49,7 +52,6 @@ struct vmhost {
 	bool fs_failed; /* it ended first */
 	int output;     /* -1 at its end */
 	int children;
-	int disk; /* QEMU's, too; -1: there is none */
 	int clock;
 	struct vmqmp monitor;
 	struct vmwords words;
@@ -177,14 +179,29 @@ static int start_fs(struct vmhost *h, char **argv, int output)
 	if (h->fs == 0) {
 		const int fds[INHERITED] = {listener, -1, -1, -1};
 
-		vmchild_run(argv, fds, INHERITED, output);
+		vmchild_run(argv, environ, fds, INHERITED, output);
 	}
 	return h->fs < 0 ? -errno : take_fd(&fd);
 }
 
-static int start(struct vmhost *h, char **argv, char **fs_argv, int tap)
+/* QEMU listens there as soon as it has started. */
+static int dial_screen(void *user)
 {
-	const struct bridge_ops ops = {.on_hello = on_hello, .on_shutdown = on_shutdown, .user = h};
+	const struct vmhost *h = user;
+	const char *screen = h->options.screen;
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (!screen || fd < 0 || strlen(screen) >= sizeof(to.sun_path))
+		return -1;
+	memcpy(to.sun_path, screen, strlen(screen));
+	return connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0 ? -1 : take_fd(&fd);
+}
+
+static int start(struct vmhost *h, char **fs_argv)
+{
+	const struct bridge_ops ops = {
+		.on_hello = on_hello, .on_shutdown = on_shutdown, .on_own_dial = dial_screen, .user = h};
 	int port[2];
 	int output[2];
 	int monitor[2];
@@ -202,13 +219,15 @@ static int start(struct vmhost *h, char **argv, char **fs_argv, int tap)
 		return fs;
 	h->qemu = fork();
 	if (h->qemu == 0) {
-		const int fds[INHERITED] = {port[1], tap, monitor[1], fs, h->disk};
+		const int fds[INHERITED] = {port[1], h->options.tap ? VMHOST_TAP_FD : -1, monitor[1], fs,
+					    h->options.disk ? VMHOST_DISK_FD : -1};
 
-		vmchild_run(argv, fds, INHERITED, output[1]);
+		vmchild_run(h->options.argv, h->options.env, fds, INHERITED, output[1]);
 	}
 	if (h->qemu < 0)
 		return -errno;
-	(void)close_fd(tap);
+	if (h->options.tap)
+		(void)close(VMHOST_TAP_FD);
 	(void)close(monitor[1]);
 	vmqmp_begin(&h->monitor, monitor[0]);
 	vmlive_progress(&h->live, guest_now_ms(), 0);
@@ -433,65 +452,19 @@ static int run(struct vmhost *h)
 	return r;
 }
 
-static int64_t read_number(const char *text)
-{
-	int64_t n = 0;
-
-	for (; *text >= '0' && *text <= '9' && n < 1000000000; text++)
-		n = n * 10 + (*text - '0');
-	return *text ? 0 : n;
-}
-
-/* Each connection and each command has descriptors here. QEMU may have as many. */
-static void raise_files(void)
-{
-	struct rlimit files;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-		return;
-	files.rlim_cur = files.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &files);
-}
-
-/* What was not handed down is closed. The disk stays open, and locked, as long as QEMU may write to it. */
-static void set_descriptors(const struct vmhost *h, const char *fd, int tap)
-{
-	int first = tap < 0 ? VMHOST_TAP_FD : VMHOST_TAP_FD + 1;
-
-	guest_set_descriptors(fd, h->disk < 0 ? first : h->disk + 1);
-	for (int i = first; i < h->disk; i++)
-		(void)close(i);
-	if (h->disk >= 0)
-		(void)fcntl(h->disk, F_SETFD, FD_CLOEXEC);
-}
-
 void vmhost_run(const char *fd, char **argv)
 {
 	struct vmhost *h = xcalloc(1, sizeof(*h));
-	char **fs_argv;
-	int tap = -1;
 	int r;
 
 	guest_set_signals();
-	h->disk = -1;
-	if (strcmp(argv[0], "--disk") == 0 && argv[1]) {
-		h->disk = VMHOST_DISK_FD;
-		argv++;
-	}
-	if (strcmp(argv[0], "--hello-ms") == 0 && argv[1] && argv[2]) {
-		h->live.whole = read_number(argv[1]);
+	vmoptions_take(argv, &h->options);
+	if (h->options.hello_ms > 0) {
+		h->live.whole = h->options.hello_ms;
 		h->hello_by = guest_now_ms() + h->live.whole;
-		argv += 2;
 	}
-	if (strcmp(argv[0], "--tap") == 0 && argv[1]) {
-		tap = VMHOST_TAP_FD;
-		(void)fcntl(tap, F_SETFD, FD_CLOEXEC);
-		argv++;
-	}
-	set_descriptors(h, fd, tap);
-	raise_files();
-	fs_argv = vmfsd_take_argv(&argv);
-	r = start(h, argv, fs_argv, tap);
+	vmfds_keep(fd, h->options.tap, h->options.disk);
+	r = start(h, vmfsd_take_argv(&h->options.argv));
 	if (r < 0)
 		guest_die("cannot start QEMU");
 	r = run(h);

@@ -236,6 +236,28 @@ int vmroot_mount(const struct vmconf *c, void (*note)(const char *what, int errn
 	return r;
 }
 
+/* Of a folder, "NAME/" and a star: all that is in it. Fails as a system call does. */
+static int open_device(int dev, const char *name)
+{
+	_cleanup_free_ char *folder = str_ends(name, "/*") ? xstrndup(name, strlen(name) - 2) : NULL;
+	int fd = folder ? openat(dev, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *ent;
+	bool any = false;
+
+	if (!folder)
+		return fchmodat(dev, name, 0666, 0);
+	while (d && (ent = readdir(d)))
+		if (ent->d_name[0] != '.' && ent->d_type == DT_CHR)
+			any |= fchmodat(dirfd(d), ent->d_name, 0666, 0) == 0;
+	if (d)
+		(void)closedir(d);
+	else
+		(void)close_fd(fd);
+	errno = any ? 0 : ENOENT;
+	return any ? 0 : -1;
+}
+
 int vmroot_devices(const struct vmconf *c, int timeout_ms, const char **ret_what)
 {
 	int64_t end = guest_now_ms() + timeout_ms;
@@ -243,7 +265,7 @@ int vmroot_devices(const struct vmconf *c, int timeout_ms, const char **ret_what
 
 	for (size_t i = 0; i < c->n_devices; i++) {
 		/* A driver may go on looking when its module is loaded. */
-		while (fchmodat(dev, c->devices[i], 0666, 0) < 0) {
+		while (open_device(dev, c->devices[i]) < 0) {
 			if (errno != ENOENT || guest_now_ms() > end)
 				return failed(ret_what, c->devices[i], -errno);
 			(void)poll(NULL, 0, 5);

@@ -49,6 +49,9 @@ struct bridge_ops {
 	void (*on_hello)(void *user);
 	/* Of the host's side: SHUTDOWN was passed on. */
 	void (*on_shutdown)(void *user, uint32_t grace_ms);
+	/* Of the host's side: a DIAL of port 0, which no box has: a new connection to what the caller has in its place
+	 * (a machine's screen), a stream socket; -1: there is none now. Nothing of it goes through the bridge. */
+	int (*on_own_dial)(void *user);
 	/* The others are of the guest's side. */
 	/* An EXEC_MAIN command has ended and its output was sent; EXIT follows. Nothing else runs any more. */
 	void (*on_main_end)(void *user);

@@ -222,11 +222,25 @@ static int on_started(struct bridge *b, struct stream *s, const struct frame *f)
 	return bridge_send(b, s->id, f->type, 0, f->payload, f->len);
 }
 
+static int on_own_dial(struct bridge *b, const struct frame *f)
+{
+	int fd;
+
+	if (stream_find_local(b, f->stream))
+		return -EPROTO;
+	fd = b->ops.on_own_dial(b->ops.user);
+	if (fd < 0)
+		return refuse(b, f->stream, MSG_STAGE_DIAL);
+	return bridge_send_local(b, f->stream, FRAME_DIALED, f->payload, f->len, fd);
+}
+
 static int on_dial(struct bridge *b, const struct frame *f)
 {
 	struct stream *s;
 	uint16_t port;
 
+	if (b->end == BRIDGE_HOST && frame_get16(f->payload) == 0 && b->ops.on_own_dial)
+		return on_own_dial(b, f);
 	if (msg_get_port(f, &port) < 0 || stream_find_local(b, f->stream))
 		return -EPROTO;
 	s = stream_new(b, f->stream, STREAM_DIAL);

@@ -32,7 +32,8 @@
  *   PING      host   0        u64 of the host's       at any time
  *   PONG      guest  0        the same u64            once for each PING
  *   DIAL      host   dialling u16 port (not 0)        at any time; the stream's number is chosen like a command's.
- *                                                     Answered by DIALED or ERR (DIAL)
+ *                                                     Answered by DIALED or ERR (DIAL). Port 0 is not a
+ *                                                     guest's, but a bridge's (wire/bridge.h)
  *   DIALED    guest  dialling the same u16            once, with a TCP socket that is connected to that port of the
  *                                                     box's loopback; ends the stream
  *   ATTACH    client command  u16 rows, u16 cols      to a supervisor only (box/control.h), which answers

@@ -20,6 +20,7 @@ says "no such share" 125 "*share 'nowhere'*No such file*" igloo create x --share
 says "a port that is none" 125 '*port*' igloo create x -p 99999
 says "--detach" 125 '*--detach*always*background*' igloo create x -d
 says "what is a machine's" 125 '*--kernel*--in vm*' igloo create x --in sandbox --kernel /dev/null
+says "what no machine has" 125 '*mirror*window*vnc*' igloo create x --in vm --display mirror
 says "not in a repository" 125 '*flake.nix*' igloo create x -C "$HOME"
 says "no such secret" 125 '*NOBODY*' igloo create x --secret NOBODY
 says "two names" 125 '*two names*' igloo create x --name y

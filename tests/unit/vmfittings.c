@@ -74,11 +74,11 @@ TEST(nothing_asked)
 {
 	const struct box_machine plain = {.nested = false};
 	const struct box_machine nested = {.nested = true};
+	const struct fittings_host host = {.arch = x86()};
 	_cleanup_fittings_ struct fittings f = FITTINGS_INIT;
 
-	CHECK(fittings_plan(&plain, archs[0], false, &f, NULL) == 0 && f.n_want == 0 && f.conf.len == 0 &&
-	      f.argv.n == 0);
-	CHECK(fittings_plan(&nested, x86(), false, &f, NULL) == 0 && f.n_want == 1 && f.argv.n == 0);
+	CHECK(fittings_plan(&plain, &host, &f, NULL) == 0 && f.n_want == 0 && f.conf.len == 0 && f.argv.n == 0);
+	CHECK(fittings_plan(&nested, &host, &f, NULL) == 0 && f.n_want == 1 && f.argv.n == 0);
 	CHECK_STR(str_text(&f.conf), "device=kvm\n");
 }
 

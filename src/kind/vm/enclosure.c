@@ -101,6 +101,20 @@ int enclosure_check(const char *qemu, struct err **e)
 	return err_hint(e, "install it below /usr, or as a package of Nix, and have that in PATH");
 }
 
+/* What the machine was granted of the user's: a file, a socket or a folder. */
+static int add_given(struct enclosure *c, const struct fittings_file *f, struct err **e)
+{
+	struct stat st;
+	int r;
+
+	if (stat(f->from, &st) < 0)
+		return err_errno(e, errno, "cannot give %s to QEMU", f->from);
+	r = add_file(c, f->from, f->to, false, e);
+	if (r == 0)
+		c->items[c->n - 1].file = !S_ISDIR(st.st_mode);
+	return r;
+}
+
 int enclosure_sources(void *arg, struct err **e)
 {
 	static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/kvm"};
@@ -117,6 +131,8 @@ int enclosure_sources(void *arg, struct err **e)
 		r = add_file(c, c->kernel, ENCLOSURE_KERNEL, false, e);
 	if (r == 0)
 		r = add_file(c, c->initrd, ENCLOSURE_INITRD, false, e);
+	for (size_t i = 0; i < c->n_given && r == 0; i++)
+		r = add_given(c, &c->given[i], e);
 	if (r == 0 && c->state)
 		r = add_state(c, e);
 	return r < 0 ? r : add_virtiofsd(c, e);
@@ -204,6 +220,12 @@ int enclosure_fill(void *arg, int root, struct err **e)
 		r = fill_proc(root, e);
 	if (r < 0)
 		return r;
+	if (c->run) {
+		_cleanup_close_ int run = rootfs_new_tmpfs(root, "run", "mode=0700,size=1m,nr_inodes=64", e);
+
+		if (run < 0)
+			return run;
+	}
 	etc = rootfs_mount_point(root, "etc", false, e);
 	return etc < 0 ? etc : rootfs_put_file(etc, "resolv.conf", resolv, sizeof(resolv) - 1, e);
 }

@@ -9,11 +9,13 @@
  *     /vm/virtiofsd      where it does not lie in one of the above
  *     /proc              of the box's processes; with virtiofsd, what that one looks for (/proc itself is /vm/proc)
  *     /dev               null, zero, random, urandom, and kvm for a machine that uses it
+ *     /run               a small one to write to, where `run` says so; and what is `given`, each at its place
  *     /etc/resolv.conf   the box's gateway, for QEMU's own network */
 #ifndef IGLOO_KIND_VM_ENCLOSURE_H
 #define IGLOO_KIND_VM_ENCLOSURE_H
 
 #include "base/err.h"
+#include "kind/vm/fittings.h"
 
 #include <stdbool.h>
 
@@ -24,7 +26,7 @@
 #define ENCLOSURE_VIRTIOFSD "/vm/virtiofsd"
 #define ENCLOSURE_PROC "/vm/proc"
 
-enum { ENCLOSURE_ITEMS_MAX = 24 };
+enum { ENCLOSURE_ITEMS_MAX = 32 };
 
 struct enclosure_file {
 	const char *name;
@@ -41,7 +43,10 @@ struct enclosure {
 	bool kvm;
 	const struct enclosure_file *files; /* of ENCLOSURE_FILES */
 	size_t n_files;
-	const char *state; /* a folder; NULL: none */
+	const char *state;                 /* a folder; NULL: none */
+	const struct fittings_file *given; /* read-only; sockets can be connected to */
+	size_t n_given;
+	bool run;
 	/* filled by enclosure_sources() */
 	struct enclosure_item {
 		const char *to; /* absolute */

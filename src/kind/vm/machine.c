@@ -163,9 +163,9 @@ static void add_console(const struct machine *m, struct strv *to)
 void machine_add_x86(const struct machine *m, struct strv *to)
 {
 	if (m->accel == MACHINE_KVM) {
-		add2(to, "-M",
-		     m->console >= 0 ? "microvm,accel=kvm,acpi=on,rtc=on,pcie=off,x-option-roms=off"
-				     : "microvm,accel=kvm,acpi=on,rtc=on,pcie=off,x-option-roms=off,isa-serial=off");
+		strv_add(to, "-M");
+		strv_addf(to, "microvm,accel=kvm,acpi=on,rtc=on,pcie=%s,x-option-roms=off%s", m->pci ? "on" : "off",
+			  m->console >= 0 ? "" : ",isa-serial=off");
 		add2(to, "-cpu", m->nested ? "host" : "host,-vmx,-svm");
 	} else {
 		add2(to, "-M", "q35,accel=tcg,sata=off,usb=off,smbus=off");
@@ -227,7 +227,7 @@ int machine_argv(const struct machine *m, struct strv *to, struct err **e)
 	strv_add(to, "-nodefaults");
 	strv_add(to, "-no-user-config");
 	strv_add(to, "-no-reboot");
-	add2(to, "-display", "none");
+	add2(to, "-display", m->display ? m->display : "none");
 	if (m->sandbox)
 		add2(to, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 	if (m->name) {

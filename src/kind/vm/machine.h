@@ -75,6 +75,8 @@ struct machine {
 	int monitor;             /* inherited: a connected stream socket for QMP; -1: none */
 	const struct strv *more; /* arguments behind all others; NULL: none */
 	bool sandbox;            /* -sandbox on: the build has it (probe it) */
+	const char *display;     /* the value of -display; NULL: none */
+	bool pci;                /* there is PCI, whatever is fastest */
 	bool nested;             /* its processor may show VMX or SVM */
 	bool rng;                /* virtio-rng. TCG's CPU has RDRAND of its own, so has every CPU with KVM worth it */
 };

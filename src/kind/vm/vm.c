@@ -252,6 +252,13 @@ static int choose_fs(const struct box_spec *spec, const struct vmcache *cache, s
 	return 0;
 }
 
+static int plan_fittings(const struct kind_box *box, struct parts *p, struct err **e)
+{
+	const struct fittings_host host = {.arch = p->arch, .kvm = p->accel == ACCEL_KVM, .qemu = p->qemu};
+
+	return fittings_plan(&box->spec->machine, &host, &p->fittings, e);
+}
+
 static int prepare_parts(const struct kind_box *box, struct parts *p, struct err **e)
 {
 	_cleanup_free_ char *path = NULL;
@@ -271,7 +278,7 @@ static int prepare_parts(const struct kind_box *box, struct parts *p, struct err
 	if (r == 0)
 		r = choose_accel(box->spec, p->arch, &p->accel, e);
 	if (r == 0)
-		r = fittings_plan(&box->spec->machine, p->arch, p->accel == ACCEL_KVM, &p->fittings, e);
+		r = plan_fittings(box, p, e);
 	if (r == 0)
 		r = machnet_choose(box->spec, &p->net, e);
 	if (r == 0)
@@ -347,6 +354,8 @@ static int command_line(const struct box_spec *spec, const struct parts *p, stru
 		.console = STDOUT_FILENO,
 		.monitor = VMHOST_MONITOR_FD,
 		.sandbox = p->sandbox,
+		.display = p->fittings.display,
+		.pci = p->fittings.pci,
 		.nested = spec->machine.nested,
 		.more = &p->fittings.argv,
 	};
@@ -360,6 +369,14 @@ static int command_line(const struct box_spec *spec, const struct parts *p, stru
 	strv_addf(to, "%d", p->accel == ACCEL_KVM ? guest->hello_kvm_ms : guest->hello_tcg_ms);
 	if (p->net == MACHNET_TAP)
 		strv_add(to, "--tap");
+	if (p->fittings.screen) {
+		strv_add(to, "--screen");
+		strv_add(to, p->fittings.screen);
+	}
+	for (size_t i = 0; i < p->fittings.env.n; i++) {
+		strv_add(to, "--env");
+		strv_add(to, p->fittings.env.v[i]);
+	}
 	if (p->fs.virtiofsd)
 		vmfs_add_argv(enclosure_virtiofsd(p->fs.virtiofsd), shares[0].path, to);
 	return machine_argv(&m, to, e);
@@ -391,6 +408,9 @@ static int vm_start(struct kind_box *box, struct err **e)
 			.files = p.nixos.files,
 			.n_files = p.nixos.n_files,
 			.state = p.nixos.state,
+			.given = p.fittings.files,
+			.n_given = p.fittings.n_files,
+			.run = p.fittings.run,
 		};
 		const struct monitor monitor = {.argv = argv.v,
 						.tap = p.net == MACHNET_TAP,

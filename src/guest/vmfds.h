@@ -1,0 +1,11 @@
+/* The descriptors that PID 1 of a machine's box was handed for QEMU (vm.h). */
+#ifndef IGLOO_GUEST_VMFDS_H
+#define IGLOO_GUEST_VMFDS_H
+
+#include <stdbool.h>
+
+/* Closes all but 0 to 2, `fd` (guest_set_descriptors()), and VMHOST_TAP_FD and VMHOST_DISK_FD if they were handed down:
+ * those become CLOEXEC. Raises the number of descriptors that this process, and QEMU, may have. */
+void vmfds_keep(const char *fd, bool tap, bool disk);
+
+#endif

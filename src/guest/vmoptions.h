@@ -1,0 +1,22 @@
+/* What vm.h's `igloo-guest FD --vm` is told in front of the program. */
+#ifndef IGLOO_GUEST_VMOPTIONS_H
+#define IGLOO_GUEST_VMOPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { VMOPTIONS_ENV_MAX = 16 };
+
+struct vmoptions {
+	int64_t hello_ms;                 /* 0: whenever */
+	const char *screen;               /* a unix socket's path; NULL: none */
+	char *env[VMOPTIONS_ENV_MAX + 1]; /* the program's; ends with NULL */
+	char **argv;                      /* the program and its arguments */
+	bool tap;
+	bool disk;
+};
+
+/* `argv` ends with NULL and is kept. The program is the first that is no option with what it needs, so there is one. */
+void vmoptions_take(char **argv, struct vmoptions *ret);
+
+#endif
