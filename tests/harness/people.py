@@ -33,8 +33,8 @@ PASSED = ("LANG", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "NIX
 TEST_SECONDS = 600
 # They wait more than they work. Those that take longest begin first, so that none is alone at the end.
 AT_ONCE = 2 * JOBS
-LONGEST = ["faults.py", "netfaults.sh", "vm.sh", "network.sh", "vmfaults.sh", "vmnixos.sh", "escape_flakes.sh", "netcanary.sh",
-           "netclients.sh", "nixes.sh"]
+LONGEST = ["killed.py", "vmdisk.sh", "netfaults.sh", "vm.sh", "network.sh", "vmfaults.sh", "vmdisplay.sh", "vmnixos.sh",
+           "escape_flakes.sh", "netcanary.sh", "netclients.sh", "nixes.sh"]
 
 only = []
 _pkgs = None
