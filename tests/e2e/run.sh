@@ -178,6 +178,9 @@ try env -u HOME igloo run -- echo x
 is "no HOME, but XDG folders" "$code: $out" "0: x"
 try env -u HOME -u XDG_STATE_HOME -u XDG_CACHE_HOME -u XDG_CONFIG_HOME -u XDG_RUNTIME_DIR igloo run -- echo x
 like "no HOME and no XDG folders: a message, or the password file's home" "$code $err" '@(0 *|125 *HOME*)'
+# That home is not the test's own: nothing of ours stays in it.
+[[ $code == 125 ]] || ok "what it kept there goes" env -u HOME -u XDG_STATE_HOME -u XDG_CACHE_HOME -u XDG_CONFIG_HOME \
+	-u XDG_RUNTIME_DIR igloo slot rm --yes "$(basename "$XDG_STATE_HOME"/igloo/slots/project-*)"
 if [[ $EUID == 0 ]]; then
 	skip "a HOME that cannot be written to" "an ordinary user (root writes everywhere)"
 else
