@@ -431,8 +431,10 @@ void enter_release(struct enter *in)
 	secrets_release(&in->secrets);
 	sshkeys_release(&in->ssh_keys);
 	requests_release(&in->got);
-	protect_free(in->protect);
+	/* First, for protect_free() may leave a process that would hold these locks until it has closed them. */
+	slot_free(in->slot);
 	clone_free(in->clone);
+	protect_free(in->protect);
 	free(in->machine.system_name);
 	free(in->machine.toplevel);
 	free(in->machine.flake);
@@ -442,7 +444,6 @@ void enter_release(struct enter *in)
 	strv_release(&in->shell);
 	free(in->cwd);
 	record_release(&in->record);
-	slot_free(in->slot);
 	source_release(&in->source);
 	if (in->cgroup) {
 		(void)cgroup_remove(in->cgroup, NULL);
