@@ -4,6 +4,7 @@
  *
  *     prepare  what boxes of the slot share (a view, a disk). Before the box exists; may take long.
  *              Where this machine cannot run the kind, this or start says why, and what helps.
+ *     furnish  what start would be long about, for one box: its spec is complete.
  *     start    seals the box and starts its guest. After it, the guest's connection and pid are set.
  *     stop     ends everything in the box: asks (grace_ms > 0) and then kills. Idempotent; when it
  *              returns, nothing of the box runs any more.
@@ -47,6 +48,8 @@ struct kind {
 	bool machine;
 	/* -ESTALE with *ret_vanished: host paths are gone, see view.h. */
 	int (*prepare)(struct slot *slot, struct strv *ret_vanished, struct err **e);
+	/* May be NULL. The user may still interrupt it; start does without what it made, if that is gone again. */
+	int (*furnish)(const struct slot *slot, struct box_spec *spec, struct err **e);
 	int (*start)(struct kind_box *box, struct err **e);
 	int (*stop)(struct kind_box *box, unsigned grace_ms, struct err **e);
 	void (*destroy)(struct kind_box *box);

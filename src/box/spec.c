@@ -29,6 +29,8 @@ void box_spec_release(struct box_spec *spec)
 	free(spec->machine.arch);
 	free(spec->machine.fs);
 	free(spec->machine.nix);
+	free(spec->machine.store_path);
+	strv_release(&spec->closure);
 	free(spec->machine.display);
 	free(spec->sh);
 	free(spec->env);

@@ -80,7 +80,10 @@ struct box_machine {
 	uint64_t disk; /* bytes, of the slot's disk at least; 0: as it is, or igloo's choice */
 	char *nix;     /* store path of the box's nix-store; NULL: it has none */
 	bool overlay;  /* what is written to store and HOME is the machine's memory's, and goes with it: no disk */
-	char *display; /* as the user wrote it (box/display.h); NULL: none */
+	/* The paths of `closure` come as an image. */
+	bool store_image;
+	char *store_path; /* where that is in igloo's cache; NULL: not made yet */
+	char *display;    /* as the user wrote it (box/display.h); NULL: none */
 	bool audio;
 	bool nested; /* it may have machines of its own */
 	/* Of a guest with a system of its own (--guest nixos); NULL: igloo's own guest, which has none. */
@@ -112,8 +115,9 @@ struct box_spec {
 	struct box_pin *pins;
 	size_t npins;
 
-	char *sh;  /* store path of /bin/sh, or NULL */
-	char *env; /* store path of /usr/bin/env, or NULL */
+	struct strv closure; /* of the environment, sorted, for machine.store_image; else empty */
+	char *sh;            /* store path of /bin/sh, or NULL */
+	char *env;           /* store path of /usr/bin/env, or NULL */
 	struct box_file *files;
 	size_t nfiles;
 	bool slot_home; /* HOME is the slot's; else an empty one that goes with the box */

@@ -113,6 +113,8 @@ int state_write(struct box *box, int exit_code, bool stopped, struct err **e)
 					    "memory", (json_int_t)spec->limits.memory, "pids",
 					    (json_int_t)spec->limits.pids, "timeoutMs",
 					    (json_int_t)spec->limits.timeout_ms));
+	if (spec->machine.store_path)
+		(void)json_object_set_new(j, "storeImage", text(spec->machine.store_path));
 	if (spec->requested)
 		(void)json_object_set_new(j, "requested", json_loads(spec->requested, 0, NULL));
 	(void)json_object_set_new(j, "ports", boxports_json(exit_code < 0 ? box->ports : NULL));

@@ -41,6 +41,7 @@ struct box_options {
 	bool audio;
 	bool nested;
 	bool overlay;
+	bool store_image;
 	bool built;
 	bool detach;
 	struct strv allow; /* policy entries (net/policy.h) */
@@ -78,7 +79,7 @@ extern const struct opt box_running_opts[];
 	{                                      \
 		"Limits", box_limit_opts, (at) \
 	}
-/* arch, display, audio, nested, guest, built, fs, disk, overlay; in machineoptions.c */
+/* arch, display, audio, nested, guest, built, fs, disk, overlay, store-image; in machineoptions.c */
 #define BOX_GROUP_MACHINE(at)                     \
 	{                                         \
 		"Machine", box_machine_opts, (at) \

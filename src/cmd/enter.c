@@ -260,6 +260,8 @@ static int fill_spec(const struct box_options *o, struct enter *in, struct err *
 	spec->env = find_program(in->slot, path ? path : "", "env", NULL);
 	if (in->kind->machine)
 		spec->machine.nix = find_nix(in->slot, path ? path : "");
+	for (size_t i = 0; spec->machine.store_image && i < in->record.n_closure; i++)
+		strv_add(&spec->closure, in->record.closure[i].path);
 	if (*in->record.attrs_json) {
 		box_spec_add_file(spec, ".attrs.json", in->record.attrs_json);
 		box_spec_add_file(spec, ".attrs.sh", in->record.attrs_sh);
@@ -401,7 +403,9 @@ int enter_prepare(const struct box_options *o, bool interactive, struct enter *i
 		r = secrets_check_shares(&in->secrets, &in->spec, e);
 	if (r == 0)
 		r = sshkeys_check_shares(&in->ssh_keys, &in->spec, e);
-	return r < 0 ? r : secrets_open(&in->secrets, e);
+	if (r == 0)
+		r = secrets_open(&in->secrets, e);
+	return r == 0 && in->kind->furnish ? in->kind->furnish(in->slot, &in->spec, e) : r;
 }
 
 int enter_check(const struct box_options *o, struct enter *in, struct err **e)

@@ -64,6 +64,12 @@ const struct opt box_machine_opts[] = {
 	 .help = "of a vm: keep what it writes to its store and home in its memory, and nothing of it afterwards: no "
 		 "disk",
 	 .clashes = "disk"},
+	{.name = "store-image",
+	 .kind = OPT_FLAG,
+	 .offset = AT(store_image),
+	 .help = "of a vm: its environment's store paths come as one image (erofs), made once: quicker to read than "
+		 "file by "
+		 "file"},
 	{.name = NULL},
 };
 
@@ -95,6 +101,7 @@ int machineoptions_refuse(const struct box_options *o, const char *kind, struct 
 			    : o->fs                  ? "--fs"
 			    : o->disk                ? "--disk"
 			    : o->overlay             ? "--overlay"
+			    : o->store_image         ? "--store-image"
 						     : NULL;
 
 	return given ? err_set(e, EINVAL, "%s is for --in vm, not for a %s", given, kind) : 0;
@@ -120,4 +127,5 @@ void machineoptions_fill(const struct box_options *o, struct box_machine *to)
 	to->fs = o->fs ? xstrdup(o->fs) : NULL;
 	to->disk = o->disk;
 	to->overlay = o->overlay;
+	to->store_image = o->store_image;
 }

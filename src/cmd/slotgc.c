@@ -2,10 +2,11 @@
  *
  * Nix's caches go, and the records of environments whose flake is gone, with what roots their store paths in the slot
  * and on the host. The slot's store itself is Nix's affair: what is valid in there is in its database, and only Nix, in
- * a box, may take it out. */
+ * a box, may take it out. Without a name, the images of store paths for machines go, too: they belong to no slot. */
 #include "base/name.h"
 #include "base/size.h"
 #include "box/slotdisk.h"
+#include "box/storeimage.h"
 #include "cmd/cmd.h"
 #include "cmd/du.h"
 #include "cmd/report.h"
@@ -190,6 +191,29 @@ static int one(const char *id, bool only, struct str *s, json_t *list, struct er
 	return r;
 }
 
+static int collect_images(struct str *s, json_t *document, struct err **e)
+{
+	_cleanup_storeimages_ struct storeimages cache = {.dir = -1};
+	struct storeimages_info info;
+	int r = storeimages_open(&cache, e);
+
+	if (r == 0)
+		r = storeimages_clean(&cache, true, &info, e);
+	if (r < 0)
+		return r;
+	(void)json_object_set_new(document, "storeImages",
+				  json_pack("{s:I, s:I, s:I}", "freedBytes", (json_int_t)info.freed, "inUse",
+					    (json_int_t)info.n_held, "bytes", (json_int_t)info.bytes));
+	if (info.freed == 0 && info.n == 0)
+		return 0;
+	str_adds(s, "images of store paths: freed ");
+	size_add(s, info.freed);
+	if (info.n_held > 0)
+		str_addf(s, "; %zu in use", info.n_held);
+	str_addc(s, '\n');
+	return 0;
+}
+
 static int run(struct invocation *inv, struct err **e)
 {
 	_cleanup_json_ json_t *document = json_object();
@@ -208,6 +232,8 @@ static int run(struct invocation *inv, struct err **e)
 		r = slot_list(&ids, e);
 	for (size_t i = 0; i < ids.n && r == 0; i++)
 		r = one(ids.v[i], inv->argc > 0, &s, list, e);
+	if (r == 0 && inv->argc == 0)
+		r = collect_images(&s, document, e);
 	if (r < 0)
 		return r;
 	if (inv->global.json) {
@@ -219,7 +245,7 @@ static int run(struct invocation *inv, struct err **e)
 }
 
 static const struct example examples[] = {
-	{"igloo slot gc", "in every slot that no box uses"},
+	{"igloo slot gc", "in every slot that no box uses, and the images of store paths (--store-image)"},
 	{"igloo run -- nix-collect-garbage", "in the store of this repository's slot, where its shell has Nix"},
 	{.command = NULL},
 };
@@ -230,7 +256,9 @@ const struct cmd cmd_slot_gc = {
 	.summary = "free what slots can make again",
 	.about = "Removes Nix's caches (of downloads and evaluations), and the records of environments whose flake.nix "
 		 "is gone. The "
-		 "next evaluation takes longer; nothing else is lost.\n\n"
+		 "next evaluation takes longer; nothing else is lost. Without a SLOT, the images of store paths that "
+		 "no machine "
+		 "uses go, too; the next --store-image makes one anew.\n\n"
 		 "It leaves the slot's Nix store alone: only Nix itself may remove store paths, and does so when a box "
 		 "runs "
 		 "nix-collect-garbage. What was only kept for a removed record is then removed too. A slot whose "

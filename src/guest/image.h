@@ -6,6 +6,8 @@
 
 /* Of `igloo-guest FD --vm …` (guest/vm.h): what the QEMU that it starts has as the port of that name. */
 enum { VMHOST_PORT_FD = 3, VMHOST_TAP_FD = 4, VMHOST_MONITOR_FD = 5, VMHOST_FS_FD = 6, VMHOST_DISK_FD = 7 };
+/* Of the disks, from VMHOST_DISK_FD on. */
+enum { VMHOST_DISKS_MAX = 2 };
 /* Where the virtiofsd that it starts listens. */
 enum { VMHOST_LISTEN_FD = 3 };
 #define VM_PORT_NAME "igloo"

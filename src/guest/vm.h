@@ -3,7 +3,7 @@
  * `igloo-guest FD --vm [--disk] [--hello-ms MS] [--tap] [--screen SOCKET] [--env NAME=VALUE]... [--virtiofsd N WORD...]
  * PROGRAM ARGUMENT...` as PID 1 of a box (vmhost.c; the options but the last: vmoptions.h): PROGRAM is QEMU, by its
  * path. With --tap, descriptor 4 of this and of QEMU (VMHOST_TAP_FD) is the machine's network, for `-netdev tap,fd=4`;
- * with --disk, descriptor 7 (VMHOST_DISK_FD) an image, for `-add-fd fd=7,…`.
+ * with --disk, descriptor 7 (VMHOST_DISK_FD) is an image, for `-add-fd fd=7,…`; with two of them, 8 is one, too.
  * The N words are virtiofsd and its arguments: it is started first, with a listening socket as descriptor
  * VMHOST_LISTEN_FD (`--fd=3`), and QEMU has the connection to it as VMHOST_FS_FD; when it ends before QEMU does, QEMU
  * is killed, and that is told. QEMU is started with the port's socket as descriptor 3 (VMHOST_PORT_FD), for

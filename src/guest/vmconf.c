@@ -161,6 +161,8 @@ static int parse_line(char *line, struct vmconf *c)
 		c->nix = value;
 	else if (strcmp(line, "port") == 0)
 		c->port = value;
+	else if (strcmp(line, "store") == 0)
+		c->store = value;
 	else if (strcmp(line, "dns") == 0 && parse_address(value, &ignored) == 0)
 		c->dns = value;
 	else

@@ -4,6 +4,8 @@
  *     mount=TYPE SOURCE TARGET OPTIONS     then these, in order (TARGET in the root; at most VMCONF_MOUNTS_MAX)
  *     layer=ext4 SERIAL                    over the root's store, /nix/var and HOME: what is on the disk of that serial
  *     layer=tmpfs OPTIONS                  number (guest/vmlayer.h), or an empty file system in memory
+ *     store=SERIAL                         under the layer's store, over the root's: the erofs on that disk
+ *                                          (guest/vmstore.h)
  *     keep=PATH                            what the root has there, below HOME or /var/tmp, is to be seen (at most
  *                                          VMCONF_KEEPS_MAX; a path may have spaces in it)
  *     nix=PATH                             the folder with nix-store in it
@@ -55,6 +57,7 @@ struct vmconf {
 	const char *binds[VMCONF_BINDS_MAX];
 	size_t n_binds;
 	struct vmconf_mount layer; /* type NULL: there is none; ext4: `source` is a serial number */
+	const char *store;         /* NULL: none */
 	const char *keeps[VMCONF_KEEPS_MAX];
 	size_t n_keeps;
 	const char *nix; /* NULL: there is none */

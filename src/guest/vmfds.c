@@ -18,16 +18,16 @@ static void raise_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
-void vmfds_keep(const char *fd, bool tap, bool disk)
+void vmfds_keep(const char *fd, bool tap, int disks)
 {
 	int first = tap ? VMHOST_TAP_FD + 1 : VMHOST_TAP_FD;
 
-	guest_set_descriptors(fd, disk ? VMHOST_DISK_FD + 1 : first);
-	for (int i = first; disk && i < VMHOST_DISK_FD; i++)
+	guest_set_descriptors(fd, disks ? VMHOST_DISK_FD + disks : first);
+	for (int i = first; disks && i < VMHOST_DISK_FD; i++)
 		(void)close(i);
-	/* The disk stays open, and locked, as long as QEMU may write to it. */
-	if (disk)
-		(void)fcntl(VMHOST_DISK_FD, F_SETFD, FD_CLOEXEC);
+	/* They stay open, and locked, as long as QEMU may use them. */
+	for (int i = 0; i < disks; i++)
+		(void)fcntl(VMHOST_DISK_FD + i, F_SETFD, FD_CLOEXEC);
 	if (tap)
 		(void)fcntl(VMHOST_TAP_FD, F_SETFD, FD_CLOEXEC);
 	raise_limit();

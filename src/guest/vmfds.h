@@ -4,8 +4,9 @@
 
 #include <stdbool.h>
 
-/* Closes all but 0 to 2, `fd` (guest_set_descriptors()), and VMHOST_TAP_FD and VMHOST_DISK_FD if they were handed down:
- * those become CLOEXEC. Raises the number of descriptors that this process, and QEMU, may have. */
-void vmfds_keep(const char *fd, bool tap, bool disk);
+/* Closes all but 0 to 2, `fd` (guest_set_descriptors()), VMHOST_TAP_FD if it was handed down, and the
+ * `disks` from VMHOST_DISK_FD on: those become CLOEXEC. Raises the number of descriptors that this process, and QEMU,
+ * may have. */
+void vmfds_keep(const char *fd, bool tap, int disks);
 
 #endif

@@ -38,7 +38,8 @@ enum {
 	QUIT_MS = 2000,   /* for QEMU to end when it was told to */
 	EXIT_BROKEN = 1,
 	AFTER_MS = 500, /* for QEMU's end to be seen after that of virtiofsd */
-	INHERITED = 5,  /* descriptors of QEMU's: port, tap, monitor, virtiofsd, disk */
+	/* descriptors of QEMU's: port, tap, monitor, virtiofsd, disks */
+	INHERITED = VMHOST_DISK_FD - VMHOST_PORT_FD + VMHOST_DISKS_MAX,
 };
 
 struct vmhost {
@@ -177,9 +178,7 @@ static int start_fs(struct vmhost *h, char **argv, int output)
 		return fd;
 	h->fs = fork();
 	if (h->fs == 0) {
-		const int fds[INHERITED] = {listener, -1, -1, -1};
-
-		vmchild_run(argv, environ, fds, INHERITED, output);
+		vmchild_run(argv, environ, &listener, 1, output);
 	}
 	return h->fs < 0 ? -errno : take_fd(&fd);
 }
@@ -219,9 +218,10 @@ static int start(struct vmhost *h, char **fs_argv)
 		return fs;
 	h->qemu = fork();
 	if (h->qemu == 0) {
-		const int fds[INHERITED] = {port[1], h->options.tap ? VMHOST_TAP_FD : -1, monitor[1], fs,
-					    h->options.disk ? VMHOST_DISK_FD : -1};
+		int fds[INHERITED] = {port[1], h->options.tap ? VMHOST_TAP_FD : -1, monitor[1], fs};
 
+		for (int i = 0; i < VMHOST_DISKS_MAX; i++)
+			fds[VMHOST_DISK_FD - VMHOST_PORT_FD + i] = i < h->options.disks ? VMHOST_DISK_FD + i : -1;
 		vmchild_run(h->options.argv, h->options.env, fds, INHERITED, output[1]);
 	}
 	if (h->qemu < 0)
@@ -463,7 +463,7 @@ void vmhost_run(const char *fd, char **argv)
 		h->live.whole = h->options.hello_ms;
 		h->hello_by = guest_now_ms() + h->live.whole;
 	}
-	vmfds_keep(fd, h->options.tap, h->options.disk);
+	vmfds_keep(fd, h->options.tap, h->options.disks);
 	r = start(h, vmfsd_take_argv(&h->options.argv));
 	if (r < 0)
 		guest_die("cannot start QEMU");

@@ -7,9 +7,10 @@
 #include "guest/vmlayer.h"
 
 #include "base/str.h"
-#include "guest/guest.h"
+#include "guest/vmdisk.h"
 #include "guest/vmnixdb.h"
 #include "guest/vmroot.h"
+#include "guest/vmstore.h"
 #include "sys/fd.h"
 
 #include <dirent.h>
@@ -32,7 +33,7 @@
 /* ext4's own, from fs/ext4/ext4.h; to be found in no header of the kernel's. */
 #define EXT4_RESIZE_FS _IOW('f', 16, uint64_t)
 
-enum { USER = 1000, DISK_MS = 5000, PATH_BYTES = 4096, DEPTH_MAX = 128 };
+enum { USER = 1000, PATH_BYTES = 4096, DEPTH_MAX = 128 };
 
 static int layer_fd = -1;
 static bool on_disk;
@@ -44,38 +45,6 @@ static int failed(const char **ret_what, const char *what, int r)
 }
 
 /* --- the file system ---------------------------------------------------------------------------------------------- */
-
-static bool has_serial(const char *disk, const char *serial)
-{
-	char path[300];
-	char text[32] = "";
-	_cleanup_close_ int fd = -1;
-
-	(void)snprintf(path, sizeof(path), "/sys/block/%s/serial", disk);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
-		return false;
-	text[strcspn(text, "\n")] = '\0';
-	return strcmp(text, serial) == 0;
-}
-
-static int find_disk(const char *serial, char *ret, size_t n)
-{
-	DIR *d = opendir("/sys/block");
-	const struct dirent *ent;
-	int r = -ENOENT;
-
-	while (d && r == -ENOENT && (ent = readdir(d))) {
-		if (!str_starts(ent->d_name, "vd") || !has_serial(ent->d_name, serial))
-			continue;
-		(void)snprintf(ret, n, "/dev/%s", ent->d_name);
-		if (access(ret, F_OK) == 0)
-			r = 0;
-	}
-	if (d)
-		(void)closedir(d);
-	return r;
-}
 
 /* The host may have made the disk larger. A file system that cannot grow is as good as it was. */
 static void grow(int disk, int fs)
@@ -95,15 +64,11 @@ static void grow(int disk, int fs)
 
 static int mount_disk(const char *serial, const char **ret_what)
 {
-	char path[300];
+	char path[VMDISK_PATH_BYTES];
 	_cleanup_close_ int disk = -1;
-	int64_t end = guest_now_ms() + DISK_MS;
 
-	while (find_disk(serial, path, sizeof(path)) < 0) {
-		if (guest_now_ms() >= end)
-			return failed(ret_what, "the slot's disk", -ENODEV);
-		(void)poll(NULL, 0, 1);
-	}
+	if (vmdisk_wait(serial, path) < 0)
+		return failed(ret_what, "the slot's disk", -ENODEV);
 	/* Unwritten tables stay so: the image is sparse, and was made with zeros. */
 	if (mount(path, LAYER, "ext4", MS_NOSUID | MS_NODEV, "discard,noinit_itable,errors=remount-ro") < 0)
 		return failed(ret_what, "the slot's disk", -errno);
@@ -277,10 +242,15 @@ static int keep(const char *path, const char **ret_what)
 
 static int cover(const struct vmconf *c, const char **ret_what)
 {
-	int r = 0;
+	static const char plain[] = "lowerdir=" VMROOT "/nix/store,upperdir=" LAYER "/upper,workdir=" LAYER
+				    "/work,xino=off";
+	static const char with_image[] = "lowerdir=" VMSTORE_LOWER ":" VMROOT "/nix/store,upperdir=" LAYER
+					 "/upper,workdir=" LAYER "/work,xino=off";
+	int r = c->store ? vmstore_mount(c->store, ret_what) : 0;
 
-	if (mount("store", VMROOT "/nix/store", "overlay", MS_NOSUID | MS_NODEV,
-		  "lowerdir=" VMROOT "/nix/store,upperdir=" LAYER "/upper,workdir=" LAYER "/work,xino=off") < 0)
+	if (r < 0)
+		return r;
+	if (mount("store", VMROOT "/nix/store", "overlay", MS_NOSUID | MS_NODEV, c->store ? with_image : plain) < 0)
 		return failed(ret_what, "/nix/store", -errno);
 	/* What roots the view's paths: a collection of garbage here would take them out of the database. */
 	if (access(VMROOT ROOTS, F_OK) == 0)

@@ -1,5 +1,7 @@
 #include "guest/vmoptions.h"
 
+#include "guest/image.h"
+
 #include <string.h>
 
 static int64_t read_number(const char *text)
@@ -11,9 +13,15 @@ static int64_t read_number(const char *text)
 	return *text ? 0 : n;
 }
 
-static bool *flag(struct vmoptions *o, const char *word)
+static bool take_flag(struct vmoptions *o, const char *word)
 {
-	return strcmp(word, "--tap") == 0 ? &o->tap : strcmp(word, "--disk") == 0 ? &o->disk : NULL;
+	bool tap = strcmp(word, "--tap") == 0;
+
+	if (!tap && (strcmp(word, "--disk") != 0 || o->disks == VMHOST_DISKS_MAX))
+		return false;
+	o->tap |= tap;
+	o->disks += !tap;
+	return true;
 }
 
 void vmoptions_take(char **argv, struct vmoptions *ret)
@@ -22,10 +30,7 @@ void vmoptions_take(char **argv, struct vmoptions *ret)
 
 	*ret = (struct vmoptions){.hello_ms = 0};
 	while (argv[1]) {
-		bool *f = flag(ret, argv[0]);
-
-		if (f) {
-			*f = true;
+		if (take_flag(ret, argv[0])) {
 			argv++;
 			continue;
 		}

@@ -13,7 +13,7 @@ struct vmoptions {
 	char *env[VMOPTIONS_ENV_MAX + 1]; /* the program's; ends with NULL */
 	char **argv;                      /* the program and its arguments */
 	bool tap;
-	bool disk;
+	int disks; /* at most VMHOST_DISKS_MAX */
 };
 
 /* `argv` ends with NULL and is kept. The program is the first that is no option with what it needs, so there is one. */

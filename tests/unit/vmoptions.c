@@ -11,7 +11,7 @@ TEST(none)
 
 	strv_split(&argv, "/qemu --tap --screen x", ' ');
 	vmoptions_take(argv.v, &o);
-	CHECK(o.argv == argv.v && o.hello_ms == 0 && !o.tap && !o.disk && !o.screen && !o.env[0]);
+	CHECK(o.argv == argv.v && o.hello_ms == 0 && !o.tap && !o.disks && !o.screen && !o.env[0]);
 }
 
 TEST(all)
@@ -21,11 +21,25 @@ TEST(all)
 
 	strv_split(&argv, "--disk --hello-ms 300 --tap --screen /run/s --env A=b --env C=d /qemu --env E=f", ' ');
 	vmoptions_take(argv.v, &o);
-	CHECK(o.hello_ms == 300 && o.tap && o.disk && o.argv == argv.v + 10);
+	CHECK(o.hello_ms == 300 && o.tap && o.disks == 1 && o.argv == argv.v + 10);
 	CHECK_STR(o.screen, "/run/s");
 	CHECK_STR(o.env[0], "A=b");
 	CHECK_STR(o.env[1], "C=d");
 	CHECK(!o.env[2]);
+}
+
+TEST(disks)
+{
+	_cleanup_strv_ struct strv two = STRV_INIT;
+	_cleanup_strv_ struct strv three = STRV_INIT;
+	struct vmoptions o;
+
+	strv_split(&two, "--disk --tap --disk /qemu", ' ');
+	vmoptions_take(two.v, &o);
+	CHECK(o.disks == 2 && o.tap && o.argv == two.v + 3);
+	strv_split(&three, "--disk --disk --disk /qemu", ' ');
+	vmoptions_take(three.v, &o);
+	CHECK(o.disks == 2 && o.argv == three.v + 2);
 }
 
 /* There is always a program, whatever it is called. */

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "kind/vm/accel.h"
 #include "kind/vm/qemu.h"
+#include "kind/vm/storebuild.h"
 #include "kind/vm/vmfs.h"
 #include "sys/tap.h"
 
@@ -118,12 +119,26 @@ static void add_virtiofsd(struct probe_facts *facts)
 		probe_fix(fact, VMFS_HINT);
 }
 
+static void add_mkfs(struct probe_facts *facts)
+{
+	_cleanup_err_ struct err *e = NULL;
+	_cleanup_free_ char *path = NULL;
+	int r = storebuild_find(&path, &e);
+	struct probe_fact *fact = probe_add(facts, "mkfs-erofs", "mkfs.erofs", "%s", r < 0 ? "" : path);
+
+	if (r == 0)
+		return;
+	probe_lacks(fact, PROBE_PARTLY, "there is none; needed for --store-image only");
+	probe_fix(fact, STOREBUILD_HINT);
+}
+
 void vm_facts(struct probe_facts *facts)
 {
 	add_qemu(archs[0], facts);
 	for (size_t i = 1; archs[i]; i++)
 		add_foreign(archs[i], facts);
 	add_virtiofsd(facts);
+	add_mkfs(facts);
 	add_accel(facts);
 	add_network(facts);
 }

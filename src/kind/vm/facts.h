@@ -4,8 +4,8 @@
 
 #include "sys/probe.h"
 
-/* Adds the facts "qemu", "accel" and, for each other architecture, "qemu-ARCH". Runs KVM for some 10 ms (accel.h), and
- * QEMU not at all; keeps nothing. */
+/* Adds the facts "qemu", "accel", "virtiofsd", "mkfs-erofs", "tap" and, for each other architecture, "qemu-ARCH". Runs
+ * KVM for some 10 ms (accel.h), and QEMU not at all; keeps nothing. */
 void vm_facts(struct probe_facts *facts);
 
 #endif

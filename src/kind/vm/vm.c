@@ -59,7 +59,8 @@ enum {
 	MIB = 1 << 20,
 };
 
-_Static_assert((int)VMHOST_DISK_FD == (int)MONITOR_FDS, "handed down by the number that QEMU knows");
+_Static_assert((int)VMHOST_DISK_FD == (int)MONITOR_FDS && (int)VMHOST_DISKS_MAX == (int)LAYER_DISKS_MAX,
+	       "handed down by the number that QEMU knows");
 
 /* All that a start makes before the box is begun. */
 struct parts {
@@ -327,8 +328,8 @@ static unsigned cpus(const struct box_spec *spec)
 static int command_line(const struct box_spec *spec, const struct parts *p, struct strv *to, struct err **e)
 {
 	const struct machine_port port = {.name = VM_PORT_NAME, .fd = VMHOST_PORT_FD};
-	struct machine_disk disk;
-	const size_t n_disks = layer_disk(&p->layer, VMHOST_DISK_FD, &disk);
+	struct machine_disk disks[LAYER_DISKS_MAX];
+	const size_t n_disks = layer_disks(&p->layer, VMHOST_DISK_FD, disks);
 	/* Those behind the first are there with a system only. */
 	const struct machine_share shares[] = {
 		{.tag = ROOT_TAG, .path = "/" MONITOR_BOX, .virtiofsd = p->fs.virtiofsd ? VMHOST_FS_FD : 0},
@@ -348,7 +349,7 @@ static int command_line(const struct box_spec *spec, const struct parts *p, stru
 		.append = p->nixos.append,
 		.shares = shares,
 		.n_shares = spec->machine.toplevel ? ARRAY_SIZE(shares) : 1,
-		.disks = &disk,
+		.disks = disks,
 		.n_disks = n_disks,
 		.netdev = machnet_netdev(p->net),
 		.console = STDOUT_FILENO,
@@ -363,7 +364,7 @@ static int command_line(const struct box_spec *spec, const struct parts *p, stru
 	strv_add(to, "igloo-guest");
 	strv_add(to, "3");
 	strv_add(to, "--vm");
-	if (n_disks > 0)
+	for (size_t i = 0; i < n_disks; i++)
 		strv_add(to, "--disk");
 	strv_add(to, "--hello-ms");
 	strv_addf(to, "%d", p->accel == ACCEL_KVM ? guest->hello_kvm_ms : guest->hello_tcg_ms);
@@ -388,8 +389,9 @@ static int state_lock = -1;
 static int vm_start(struct kind_box *box, struct err **e)
 {
 	_cleanup_parts_ struct parts p = {
-		.arch = archs[0], .fittings = FITTINGS_INIT, .nixos = NIXOS_INIT, .layer.image = -1};
+		.arch = archs[0], .fittings = FITTINGS_INIT, .nixos = NIXOS_INIT, .layer = LAYER_INIT};
 	_cleanup_strv_ struct strv argv = STRV_INIT;
+	int fds[LAYER_DISKS_MAX];
 	int r = check_memory(box->spec, e);
 
 	if (r == 0)
@@ -417,8 +419,8 @@ static int vm_start(struct kind_box *box, struct err **e)
 						.arg = &enclosure,
 						.sources = enclosure_sources,
 						.fill = enclosure_fill,
-						.fds = &p.layer.image,
-						.n_fds = p.layer.image < 0 ? 0 : 1,
+						.fds = fds,
+						.n_fds = layer_fds(&p.layer, fds),
 						.layered = layer_wanted(box->spec)};
 
 		r = life_start(box, &monitor, e);
@@ -442,6 +444,7 @@ const struct kind kind_vm = {
 	.name = "vm",
 	.machine = true,
 	.prepare = life_prepare,
+	.furnish = layer_furnish,
 	.start = vm_start,
 	.stop = life_stop,
 	.destroy = vm_destroy,
