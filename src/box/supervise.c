@@ -111,7 +111,7 @@ static int guest_refused(const struct frame *f, struct err **e)
 		       words.len > 0 ? str_text(&words) : strerror((int)m.errnum));
 }
 
-/* A machine that was asked to end says how it did, when it had to be made to. */
+/* A machine that was asked to end may say what went wrong with that. */
 static void say_stopped(const struct frame *f)
 {
 	_cleanup_err_ struct err *e = NULL;
@@ -146,6 +146,8 @@ static int on_guest_frame(struct sup *s, const struct frame *f, struct err **e)
 		say_stopped(f);
 		return 0;
 	}
+	if (f->type == FRAME_STOPPED)
+		return supervise_tell_stopped(s, f) < 0 ? err_set(e, EPROTO, "the guest sent what is not due") : 0;
 	if (f->stream == 0)
 		return f->type == FRAME_PONG ? 0 : guest_refused(f, e);
 	if (f->stream == MAIN_STREAM)

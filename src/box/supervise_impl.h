@@ -21,6 +21,7 @@ enum {
 struct client {
 	struct link link;
 	bool in_exec; /* more pieces of an EXEC follow */
+	bool asked;   /* by SHUTDOWN: is told how a machine ended */
 	uint32_t exec_stream;
 };
 
@@ -77,6 +78,8 @@ void supervise_check_terminal(struct sup *s);
 void supervise_on_listener(struct sup *s);
 /* Reads what the client sent. A negative errno: it is to be closed. */
 int supervise_on_client(struct sup *s, struct client *c);
+/* Passes a machine's STOPPED on to those who wait for it. -EPROTO. */
+int supervise_tell_stopped(struct sup *s, const struct frame *f);
 /* Ends client number `at`, and kills its commands. */
 void supervise_client_close(struct sup *s, size_t at);
 

@@ -1,4 +1,5 @@
 /* The clients of a supervisor's control socket; box/supervise.c explains how they fit in. */
+#include "base/log.h"
 #include "box/output.h"
 #include "box/state.h"
 #include "box/supervise_impl.h"
@@ -160,6 +161,7 @@ static int client_frame(struct sup *s, struct client *c, const struct frame *f)
 						 f->len, NULL, 0);
 		return 0;
 	case FRAME_SHUTDOWN:
+		c->asked = true;
 		s->stopping = true;
 		supervise_set_timer(s, (uint64_t)msg_get_grace(f) + KILL_AFTER_MS);
 		return link_send(s->guest, 0, FRAME_SHUTDOWN, 0, f->payload, f->len, NULL, 0);
@@ -194,6 +196,22 @@ int supervise_on_client(struct sup *s, struct client *c)
 			return k;
 	}
 	return r < 0 ? r : -EPIPE;
+}
+
+int supervise_tell_stopped(struct sup *s, const struct frame *f)
+{
+	static const char told[] = "the machine did not switch itself off, so QEMU was told to end";
+	static const char killed[] = "the machine did not switch itself off and QEMU did not end, so that was killed";
+	struct msg_stopped m;
+
+	if (!s->stopping || !s->box->kind->machine || msg_get_stopped(f, &m) < 0)
+		return -EPROTO;
+	if (m.how != MSG_STOPPED_ITSELF)
+		log_note("%s, after %u s", m.how == MSG_STOPPED_TOLD ? told : killed, m.ms / 1000);
+	for (size_t i = 0; i < s->n_clients; i++)
+		if (s->clients[i]->asked)
+			(void)link_send(&s->clients[i]->link, 0, FRAME_STOPPED, 0, f->payload, f->len, NULL, 0);
+	return 0;
 }
 
 void supervise_on_listener(struct sup *s)

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "wire/link.h"
+#include "wire/msg.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,7 +43,7 @@ enum client_stopped {
 	CLIENT_NOT_RUNNING,
 	CLIENT_START_ENDED,       /* it was being prepared, and that was ended */
 	CLIENT_STOPPED,           /* its processes ended when asked */
-	CLIENT_KILLED,            /* the time was over and the guest killed them */
+	CLIENT_KILLED,            /* the time was over: what did not end by then was killed */
 	CLIENT_SUPERVISOR_KILLED, /* its supervisor did not answer and was killed, and the box with it */
 };
 
@@ -52,6 +53,8 @@ struct client_stop {
 	int64_t begun;
 	uint32_t grace_ms;
 	enum client_stopped how;
+	bool machine; /* it has one, and said how that ended: */
+	struct msg_stopped ended;
 };
 
 /* -ENOENT when there is no such box. `name` must stay until client_stop_finish(). */

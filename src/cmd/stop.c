@@ -17,8 +17,35 @@ struct stop_options {
 	uint64_t seconds;
 };
 
+/* A machine has three ends; one that it made itself is not worth a word, unless it took too long. */
+static bool add_machine(struct str *s, const struct client_stop *stop)
+{
+	unsigned after = stop->ended.ms / 1000;
+
+	if (!stop->machine || (stop->how != CLIENT_KILLED && stop->how != CLIENT_STOPPED))
+		return false;
+	if (stop->ended.how == MSG_STOPPED_TOLD)
+		str_addf(s,
+			 "%s was killed: its machine did not switch itself off, so QEMU was told to end after %u s\n",
+			 stop->name, after);
+	else if (stop->ended.how == MSG_STOPPED_KILLED)
+		str_addf(s,
+			 "%s was killed: its machine did not switch itself off, nor did QEMU end; killed after %u s\n",
+			 stop->name, after);
+	else if (stop->how == CLIENT_KILLED)
+		str_addf(s,
+			 "%s stopped: its machine switched itself off after %u s, what ran longer than %u s was "
+			 "killed\n",
+			 stop->name, after, stop->grace_ms / 1000);
+	else
+		str_addf(s, "%s stopped\n", stop->name);
+	return true;
+}
+
 static void add_text(struct str *s, const struct client_stop *stop)
 {
+	if (add_machine(s, stop))
+		return;
 	switch (stop->how) {
 	case CLIENT_NOT_RUNNING:
 		str_addf(s, "%s was not running\n", stop->name);
@@ -38,6 +65,16 @@ static void add_text(struct str *s, const struct client_stop *stop)
 	}
 }
 
+static void add_json(struct str *s, const struct client_stop *stop)
+{
+	static const char *const hows[] = {"itself", "told", "killed"};
+
+	str_addf(s, "{\"name\":\"%s\",\"how\":\"%s\"", stop->name, client_stopped_name(stop->how));
+	if (stop->machine)
+		str_addf(s, ",\"machine\":{\"ended\":\"%s\",\"ms\":%u}", hows[stop->ended.how], stop->ended.ms);
+	str_adds(s, "}");
+}
+
 static int run(struct invocation *inv, struct err **e)
 {
 	const struct stop_options *o = inv->options;
@@ -55,10 +92,10 @@ static int run(struct invocation *inv, struct err **e)
 	if (inv->global.json)
 		str_adds(&s, "{\"schema\":\"igloo.stop/1\",\"boxes\":[");
 	for (size_t i = 0; i < stopped.n; i++) {
-		if (inv->global.json)
-			str_addf(&s, "%s{\"name\":\"%s\",\"how\":\"%s\"}", first ? "" : ",", stopped.v[i].name,
-				 client_stopped_name(stopped.v[i].how));
-		else if (!inv->global.quiet)
+		if (inv->global.json) {
+			str_adds(&s, first ? "" : ",");
+			add_json(&s, &stopped.v[i]);
+		} else if (!inv->global.quiet)
 			add_text(&s, &stopped.v[i]);
 		first = false;
 	}
@@ -100,7 +137,10 @@ const struct cmd cmd_stop = {
 	.about =
 		"Every process in the box gets SIGTERM, and SIGKILL when the time is over. A supervisor that does not "
 		"answer is "
-		"killed; the box ends with it. Several boxes are stopped side by side. A box that does not run is no "
+		"killed; the box ends with it. A machine then has 6 s to switch itself off; after them QEMU is told to "
+		"end, and "
+		"killed 2 s later, and it is said which of these it was. Several boxes are stopped side by side. A box "
+		"that does not run is no "
 		"error.\n\n"
 		"A detached box stays in the list, with its log, until `igloo rm`. One that `igloo create` made can be "
 		"started "

@@ -59,8 +59,9 @@ struct vmhost {
 	struct vmlive live;
 	int64_t hello_by; /* 0: whenever */
 	int64_t told_at;  /* the supervisor, how far it is */
+	int64_t asked_at; /* by SHUTDOWN */
 	int64_t stop_by;  /* 0: SHUTDOWN has not come; then when the next step of what the head says is due */
-	enum { STOP_ASKED, STOP_QUIT, STOP_KILLED } stop;
+	enum msg_stopped_how stop;
 };
 
 static bool is_readable(int fd)
@@ -134,8 +135,10 @@ static void on_shutdown(void *user, uint32_t grace_ms)
 {
 	struct vmhost *h = user;
 
-	if (h->stop_by == 0)
-		h->stop_by = guest_now_ms() + grace_ms + SETTLE_MS;
+	if (h->stop_by > 0)
+		return;
+	h->asked_at = guest_now_ms();
+	h->stop_by = h->asked_at + grace_ms + SETTLE_MS;
 }
 
 static void take_clock(struct vmhost *h)
@@ -350,21 +353,21 @@ static void ATTR_NORETURN say_stopped(struct vmhost *h)
 /* The time of one step of the stop is over. */
 static void stop_harder(struct vmhost *h)
 {
-	if (h->stop == STOP_ASKED)
+	if (h->stop == MSG_STOPPED_ITSELF)
 		vmqmp_quit(&h->monitor);
 	else
 		(void)kill(h->qemu, SIGKILL);
-	h->stop = h->stop == STOP_ASKED ? STOP_QUIT : STOP_KILLED;
+	h->stop = h->stop == MSG_STOPPED_ITSELF ? MSG_STOPPED_TOLD : MSG_STOPPED_KILLED;
 	h->stop_by = guest_now_ms() + QUIT_MS;
 }
 
 static void say_how_stopped(struct vmhost *h)
 {
-	static const char quit[] = "it did not switch itself off, so QEMU was told to end";
-	static const char killed[] = "it did not switch itself off and QEMU did not end, so that was killed";
-	const char *words = h->stop == STOP_QUIT ? quit : killed;
+	const struct msg_stopped m = {.how = h->stop, .ms = (uint32_t)(guest_now_ms() - h->asked_at)};
+	uint8_t payload[MSG_STOPPED_BYTES];
 
-	say_err(h, ETIMEDOUT, MSG_STAGE_MACHINE, words, strlen(words));
+	msg_put_stopped(payload, &m);
+	bridge_say_last(h->bridge, FRAME_STOPPED, payload, sizeof(payload), WORDS_MS);
 }
 
 /* QEMU has ended: what came before that is still passed on. */
@@ -379,12 +382,11 @@ static void ATTR_NORETURN finish(struct vmhost *h)
 	while (h->output >= 0 && is_readable(h->output))
 		take_output(h);
 	if (!bridge_local_ended(h->bridge)) {
-		if (h->fs_failed)
-			say_ended(h);
-		else if (h->stop != STOP_ASKED)
+		if (h->stop_by > 0)
 			say_how_stopped(h);
 		/* A machine that was switched off ends with 0. */
-		else if (!bridge_greeted(h->bridge) || h->status != 0 || h->words.panic[0])
+		if (h->fs_failed || (h->stop == MSG_STOPPED_ITSELF &&
+				     (!bridge_greeted(h->bridge) || h->status != 0 || h->words.panic[0])))
 			say_ended(h);
 	}
 	leave(r < 0 ? EXIT_BROKEN : 0);

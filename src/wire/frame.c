@@ -34,6 +34,7 @@ static const struct {
 	[FRAME_CLOSE] = {0, 0, FRAME_CHANNEL_MASK, false, true},
 	[FRAME_ROUTE] = {5, 5, 0, true, false},
 	[FRAME_STAGE] = {1, 1, 0, true, false},
+	[FRAME_STOPPED] = {8, 8, 0, true, false},
 };
 
 uint16_t frame_get16(const uint8_t *p)

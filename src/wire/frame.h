@@ -29,6 +29,9 @@
  *   SHUTDOWN  host   0        u32 grace in ms         at any time; the guest's answer is the end of the
  *                                                     connection, when nothing runs any more
  *   STAGE     guest  0        u8 how far (guest/vmwords.h)   before HELLO, for a kind that has a machine
+ *   STOPPED   guest  0        u32 how, u32 ms since   once, after SHUTDOWN, from a kind that has a machine: what made
+ *                             SHUTDOWN                it end (wire/msg.h). A supervisor passes it on to the clients
+ *                                                     that sent it SHUTDOWN
  *   PING      host   0        u64 of the host's       at any time
  *   PONG      guest  0        the same u64            once for each PING
  *   DIAL      host   dialling u16 port (not 0)        at any time; the stream's number is chosen like a command's.
@@ -112,6 +115,7 @@ enum frame_type {
 	FRAME_CLOSE = 21,
 	FRAME_ROUTE = 28,
 	FRAME_STAGE = 29,
+	FRAME_STOPPED = 30,
 };
 
 enum frame_flag {

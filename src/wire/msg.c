@@ -22,6 +22,12 @@ void msg_put_err(uint8_t out[MSG_ERR_BYTES], const struct msg_err *m)
 	frame_put32(out + 4, m->stage);
 }
 
+void msg_put_stopped(uint8_t out[MSG_STOPPED_BYTES], const struct msg_stopped *m)
+{
+	frame_put32(out, m->how);
+	frame_put32(out + 4, m->ms);
+}
+
 void msg_put_number(uint8_t out[MSG_NUMBER_BYTES], uint32_t v)
 {
 	frame_put32(out, v);
@@ -50,6 +56,16 @@ int msg_get_err(const struct frame *f, struct msg_err *ret)
 	struct msg_err m = {.errnum = frame_get32(f->payload), .stage = frame_get32(f->payload + 4)};
 
 	if (m.errnum < 1 || m.errnum > 4095 || m.stage < MSG_STAGE_PROTOCOL || m.stage > MSG_STAGE_MACHINE)
+		return -EPROTO;
+	*ret = m;
+	return 0;
+}
+
+int msg_get_stopped(const struct frame *f, struct msg_stopped *ret)
+{
+	struct msg_stopped m = {.how = frame_get32(f->payload), .ms = frame_get32(f->payload + 4)};
+
+	if (m.how > MSG_STOPPED_KILLED)
 		return -EPROTO;
 	*ret = m;
 	return 0;

@@ -186,7 +186,8 @@ else
 	skip "its files" "root (nobody else may look into a process that leaves no core)"
 fi
 
-ok "igloo stop" igloo stop stays
+try igloo stop --json stays
+like "igloo stop: the machine has switched itself off" "$code $out" '0 *"name":"stays","how":"stopped","machine":{"ended":"itself","ms":*'
 ok "ends QEMU" within 10 gone "$qemu"
 ok "igloo rm" igloo rm stays
 

@@ -129,7 +129,9 @@ qemu=$(of hangs)
 ((EUID != 0)) || like "it is found among the processes" " $(ours | xargs) " "* $qemu *"
 says "another of its name" 125 "*'hangs'*" "${hangs[@]}" --name hangs -- true
 begin=$SECONDS
-ok "igloo stop during the start" igloo stop -t 1 hangs
+try igloo stop -t 1 hangs
+like "igloo stop during the start: it says how the machine ended" "$code $out" \
+	"0 hangs was killed: its machine did not switch itself off, so QEMU was told to end after [78] s"
 ok "is bounded" test $((SECONDS - begin)) -lt 20
 wait $pid
 is "and ends the command" $? 137
@@ -190,7 +192,8 @@ sleep 3
 ok "are not the host's" test $(($(processes) - before)) -lt 100
 ends "which goes on" 0 igloo run --offline -- true
 begin=$SECONDS
-ok "and the machine can be stopped" igloo stop -t 1 forks
+try igloo stop -t 1 forks
+like "and the machine can be stopped" "$code $out" "0 forks *"
 ok "soon" test $((SECONDS - begin)) -lt 30
 ok "with its QEMU" within 5 gone "$qemu"
 igloo rm forks >/dev/null

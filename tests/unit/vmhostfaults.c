@@ -118,6 +118,15 @@ __attribute__((constructor)) static void play(int argc, char **argv)
 		(void)close(PORT);
 		stay();
 	}
+	if (strcmp(argv[1], "fake-deaf") == 0) {
+		hello();
+		stay();
+	}
+	if (strcmp(argv[1], "fake-leaves") == 0) {
+		hello();
+		(void)!read(PORT, &(char){0}, 1);
+		_exit(0);
+	}
 	if (strcmp(argv[1], "fake-children") == 0) {
 		hello();
 		for (int i = 0; i < 50; i++)
@@ -135,6 +144,7 @@ struct told {
 	bool greeted;
 	struct msg_err err; /* the last one, about stream 0 */
 	char words[FRAME_WORDS_MAX];
+	struct msg_stopped stopped;
 	bool ended; /* the connection */
 };
 
@@ -192,6 +202,8 @@ static void listen_for(int ms, struct told *t)
 		while ((r = link_next(&box.link, false, &f)) == 1) {
 			t->frames += f.type != FRAME_STAGE; /* how far a start is may be told at any time */
 			t->greeted = t->greeted || f.type == FRAME_HELLO;
+			if (f.type == FRAME_STOPPED)
+				CHECK(msg_get_stopped(&f, &t->stopped) == 0 && t->stopped.ms > 0);
 			if (f.type == FRAME_ERR && f.stream == 0) {
 				size_t n = f.len - MSG_ERR_BYTES;
 
@@ -280,6 +292,39 @@ TEST(leaves_children)
 	begin("fake-children", "20000");
 	listen_for(QUICK_MS, &t);
 	CHECK(t.ended && t.err.errnum == EIO);
+	CHECK(box_wait() == 0);
+}
+
+static void ask_to_end(void)
+{
+	uint8_t grace[MSG_NUMBER_BYTES];
+
+	msg_put_number(grace, 10);
+	CHECK(link_send(&box.link, 0, FRAME_SHUTDOWN, 0, grace, sizeof(grace), NULL, 0) == 0);
+	CHECK(link_drain(&box.link, QUICK_MS) == 0);
+}
+
+/* Neither the machine does what it is asked, nor QEMU what its monitor is told. */
+TEST(is_killed_and_that_is_told)
+{
+	struct told t;
+
+	begin("fake-deaf", "20000");
+	ask_to_end();
+	listen_for(3 * QUICK_MS, &t);
+	CHECK(t.ended && t.greeted && t.err.errnum == 0);
+	CHECK(t.stopped.how == MSG_STOPPED_KILLED && t.stopped.ms >= 8000);
+	CHECK(box_wait() == 0);
+}
+
+TEST(ends_by_itself_and_that_is_told)
+{
+	struct told t;
+
+	begin("fake-leaves", "20000");
+	ask_to_end();
+	listen_for(QUICK_MS, &t);
+	CHECK(t.ended && t.frames == 2 && t.stopped.how == MSG_STOPPED_ITSELF && t.stopped.ms < 6000);
 	CHECK(box_wait() == 0);
 }
 
