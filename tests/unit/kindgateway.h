@@ -22,6 +22,7 @@ static void begin_gate(struct fixture *f, struct engine_sockets *sockets)
 	f->spec.workspace = xstrdup(work);
 	f->spec.slot_home = f->spec.ephemeral = true;
 	fit_spec(&f->spec);
+	f->spec.machine.overlay = kind->machine; /* it may be kept */
 	f->spec.network = BOX_NET_GATE;
 	for (const char *const *entry = granted; *entry; entry++)
 		strv_add(&f->spec.allow, *entry);

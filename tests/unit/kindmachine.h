@@ -32,10 +32,13 @@ static const char *lacking(void)
 	return getenv("IGLOO_TEST_KERNEL") ? NULL : "an unpacked kernel package (IGLOO_TEST_KERNEL)";
 }
 
+static bool in_memory; /* the next machine's disk */
+
 static void fit_spec(struct box_spec *spec)
 {
 	if (!kind->machine)
 		return;
+	spec->machine.overlay = in_memory;
 	spec->machine.kernel = xstrdup(getenv("IGLOO_TEST_KERNEL"));
 	spec->limits.memory = MACHINE_MEMORY;
 	spec->limits.cpu_milli = MACHINE_CPUS;
