@@ -146,6 +146,14 @@ static int on_guest_frame(struct sup *s, const struct frame *f, struct err **e)
 		say_stopped(f);
 		return 0;
 	}
+	if (f->type == FRAME_LIMITS && s->box->kind->machine) {
+		struct msg_limits limits;
+
+		msg_get_limits(f, &limits);
+		s->result.oom_kills = limits.oom_kills;
+		s->result.forks_refused = limits.forks_refused;
+		return 0;
+	}
 	if (f->type == FRAME_STOPPED)
 		return supervise_tell_stopped(s, f) < 0 ? err_set(e, EPROTO, "the guest sent what is not due") : 0;
 	if (f->stream == 0)
@@ -303,6 +311,7 @@ static int step(struct sup *s, struct err **e)
 
 static void sup_release(struct sup *s)
 {
+	supervise_tell_ended(s);
 	/* Clients whose command the box's end took along are told so. */
 	for (size_t i = 0; i < s->n_routes; i++) {
 		uint8_t payload[MSG_EXIT_BYTES];

@@ -11,7 +11,9 @@
 
 struct supervise_result {
 	enum { SUPERVISE_EXITED, SUPERVISE_SIGNALLED, SUPERVISE_TIMED_OUT, SUPERVISE_STOPPED } how;
-	int value;    /* exit code or signal; of the killed command for the last two */
+	int value;          /* exit code or signal; of the killed command for the last two */
+	uint32_t oom_kills; /* of a machine: how often its limits were reached; others have a cgroup (sys/cgroup.h) */
+	uint32_t forks_refused;
 	bool stopped; /* somebody asked the box to end, however the command then did */
 };
 

@@ -54,7 +54,9 @@ struct sup {
 	bool main_pty;
 	bool idle; /* there is no main command */
 	bool timed_out;
-	bool stopping; /* SHUTDOWN was sent */
+	bool stopping;    /* SHUTDOWN was sent */
+	int64_t asked_ms; /* when, by a client */
+	bool told;        /* how a machine ended */
 	bool done;
 	struct supervise_result result;
 	void (*on_started)(void *);
@@ -80,6 +82,8 @@ void supervise_on_listener(struct sup *s);
 int supervise_on_client(struct sup *s, struct client *c);
 /* Passes a machine's STOPPED on to those who wait for it. -EPROTO. */
 int supervise_tell_stopped(struct sup *s, const struct frame *f);
+/* The same when the box ended otherwise. */
+void supervise_tell_ended(struct sup *s);
 /* Ends client number `at`, and kills its commands. */
 void supervise_client_close(struct sup *s, size_t at);
 

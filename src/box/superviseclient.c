@@ -1,4 +1,5 @@
 /* The clients of a supervisor's control socket; box/supervise.c explains how they fit in. */
+#include "base/clock.h"
 #include "base/log.h"
 #include "box/output.h"
 #include "box/state.h"
@@ -162,6 +163,7 @@ static int client_frame(struct sup *s, struct client *c, const struct frame *f)
 		return 0;
 	case FRAME_SHUTDOWN:
 		c->asked = true;
+		s->asked_ms = s->asked_ms ? s->asked_ms : clock_ms(CLOCK_BOOTTIME);
 		s->stopping = true;
 		supervise_set_timer(s, (uint64_t)msg_get_grace(f) + KILL_AFTER_MS);
 		return link_send(s->guest, 0, FRAME_SHUTDOWN, 0, f->payload, f->len, NULL, 0);
@@ -198,20 +200,40 @@ int supervise_on_client(struct sup *s, struct client *c)
 	return r < 0 ? r : -EPIPE;
 }
 
+static void tell_asking(struct sup *s, const uint8_t payload[MSG_STOPPED_BYTES])
+{
+	s->told = true;
+	for (size_t i = 0; i < s->n_clients; i++)
+		if (s->clients[i]->asked)
+			(void)link_send(&s->clients[i]->link, 0, FRAME_STOPPED, 0, payload, MSG_STOPPED_BYTES, NULL, 0);
+}
+
 int supervise_tell_stopped(struct sup *s, const struct frame *f)
 {
 	static const char told[] = "the machine did not switch itself off, so QEMU was told to end";
 	static const char killed[] = "the machine did not switch itself off and QEMU did not end, so that was killed";
 	struct msg_stopped m;
 
-	if (!s->stopping || !s->box->kind->machine || msg_get_stopped(f, &m) < 0)
+	if (!s->stopping || !s->box->kind->machine || msg_get_stopped(f, &m) < 0 || m.how == MSG_STOPPED_COMMAND)
 		return -EPROTO;
 	if (m.how != MSG_STOPPED_ITSELF)
 		log_note("%s, after %u s", m.how == MSG_STOPPED_TOLD ? told : killed, m.ms / 1000);
-	for (size_t i = 0; i < s->n_clients; i++)
-		if (s->clients[i]->asked)
-			(void)link_send(&s->clients[i]->link, 0, FRAME_STOPPED, 0, f->payload, f->len, NULL, 0);
+	tell_asking(s, f->payload);
 	return 0;
+}
+
+void supervise_tell_ended(struct sup *s)
+{
+	const struct msg_stopped m = {
+		.how = s->result.how == SUPERVISE_STOPPED ? MSG_STOPPED_KILLED : MSG_STOPPED_COMMAND,
+		.ms = (uint32_t)(clock_ms(CLOCK_BOOTTIME) - s->asked_ms),
+	};
+	uint8_t payload[MSG_STOPPED_BYTES];
+
+	if (s->told || !s->asked_ms || !s->box->kind->machine)
+		return;
+	msg_put_stopped(payload, &m);
+	tell_asking(s, payload);
 }
 
 void supervise_on_listener(struct sup *s)

@@ -339,8 +339,12 @@ static int check_kind(const struct box_options *o, const struct enter *in, struc
 			       ? err_set(e, EINVAL, "--kernel and --accel are for --in vm, not for a %s", name)
 			       : machineoptions_refuse(o, name, e);
 	say_sizes(&in->spec.limits);
-	if (in->spec.limits.pids)
-		return err_set(e, ENOTSUP, "the number of processes in a %s cannot be limited yet (--pids)", name);
+	if (in->spec.limits.pids && o->guest && str_starts(o->guest, "nixos")) {
+		(void)err_set(e, ENOTSUP, "--pids cannot be set for --guest nixos, whose systemd limits processes");
+		return err_hint(
+			e,
+			"in its configuration: systemd.services.igloo-guest.serviceConfig.TasksMax = lib.mkForce 500;");
+	}
 	if (in->ssh_keys.n > 0)
 		return err_set(e, ENOTSUP, "a %s cannot use the SSH agent yet", name);
 	return machineoptions_check(o, e);

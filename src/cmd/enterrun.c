@@ -30,11 +30,11 @@ static int limit(struct enter *in, struct box *box, struct err **e)
 }
 
 /* The kernel kills without a word; say whose limit it was. */
-static void say_limits_hit(struct enter *in)
+static void say_limits_hit(struct enter *in, const struct supervise_result *result)
 {
-	struct cgroup_event_counts counts = {0};
+	struct cgroup_event_counts counts = {.oom_kills = result->oom_kills, .pids_refused = result->forks_refused};
 
-	if (!in->cgroup || cgroup_events(in->cgroup, &counts, NULL) < 0)
+	if (in->cgroup && cgroup_events(in->cgroup, &counts, NULL) < 0)
 		return;
 	if (counts.oom_kills > 0)
 		log_note("the box's memory limit was reached: %llu processes killed (--memory)",
@@ -189,7 +189,7 @@ static int run_to_end(struct enter *in, char *const *shown, struct exec *x, void
 		r = supervise_run(box, x->argv ? x : NULL, handed ? stdio.fds : NULL, on_started, user, result, e);
 	stdio_guard_end(&stdio);
 	if (box) {
-		say_limits_hit(in);
+		say_limits_hit(in, result);
 		say_protected(in);
 		boxnet_settle(box->net);
 		say_denied(box, in->json);

@@ -17,12 +17,12 @@ struct stop_options {
 	uint64_t seconds;
 };
 
-/* A machine has three ends; one that it made itself is not worth a word, unless it took too long. */
+/* How a machine ended that did not in the time it had. */
 static bool add_machine(struct str *s, const struct client_stop *stop)
 {
 	unsigned after = stop->ended.ms / 1000;
 
-	if (!stop->machine || (stop->how != CLIENT_KILLED && stop->how != CLIENT_STOPPED))
+	if (!stop->machine || stop->how != CLIENT_KILLED)
 		return false;
 	if (stop->ended.how == MSG_STOPPED_TOLD)
 		str_addf(s,
@@ -32,13 +32,13 @@ static bool add_machine(struct str *s, const struct client_stop *stop)
 		str_addf(s,
 			 "%s was killed: its machine did not switch itself off, nor did QEMU end; killed after %u s\n",
 			 stop->name, after);
-	else if (stop->how == CLIENT_KILLED)
+	else if (stop->ended.how == MSG_STOPPED_ITSELF)
 		str_addf(s,
 			 "%s stopped: its machine switched itself off after %u s, what ran longer than %u s was "
 			 "killed\n",
 			 stop->name, after, stop->grace_ms / 1000);
 	else
-		str_addf(s, "%s stopped\n", stop->name);
+		return false;
 	return true;
 }
 
@@ -67,7 +67,7 @@ static void add_text(struct str *s, const struct client_stop *stop)
 
 static void add_json(struct str *s, const struct client_stop *stop)
 {
-	static const char *const hows[] = {"itself", "told", "killed"};
+	static const char *const hows[] = {"itself", "told", "killed", "command"};
 
 	str_addf(s, "{\"name\":\"%s\",\"how\":\"%s\"", stop->name, client_stopped_name(stop->how));
 	if (stop->machine)

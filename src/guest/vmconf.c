@@ -153,6 +153,8 @@ static int parse_line(char *line, struct vmconf *c)
 		return parse_route(value, c);
 	if (strcmp(line, "clock") == 0)
 		return parse_number(value, INT64_MAX / 16, &c->clock);
+	if (strcmp(line, "pids") == 0)
+		return parse_number(value, INT32_MAX, &c->pids);
 	if (strcmp(line, "device") == 0 && c->n_devices < VMCONF_DEVICES_MAX && *value != '/' && !strstr(value, ".."))
 		c->devices[c->n_devices++] = value;
 	else if (strcmp(line, "hostname") == 0)

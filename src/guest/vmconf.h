@@ -14,6 +14,7 @@
  *     gateway=ADDRESS
  *     route=ADDRESS/BITS                   through the gateway (at most VMCONF_ROUTES_MAX); without one: everything is
  *     dns=ADDRESS                          becomes /etc/resolv.conf, if there is that file
+ *     pids=NUMBER                          at most so many processes and threads of the guest
  *     device=NAME                          /dev/NAME is to be there, and everybody may open it; all of a
  *                                          folder for "FOLDER/" and a star (at most VMCONF_DEVICES_MAX)
  *     clock=SECONDS                        since 1970: the clock is set when it is behind that
@@ -70,6 +71,7 @@ struct vmconf {
 	struct vmconf_route routes[VMCONF_ROUTES_MAX];
 	size_t n_routes;
 	int64_t clock; /* 0: none */
+	int64_t pids;  /* 0: any number */
 };
 
 /* Cuts the NUL-terminated text to pieces. 0, or -EINVAL and the line that is wrong. */

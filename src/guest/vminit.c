@@ -12,6 +12,7 @@
 #include "guest/vm.h"
 #include "guest/vmbind.h"
 #include "guest/vmclock.h"
+#include "guest/vmlimits.h"
 #include "guest/vmroot.h"
 #include "guest/vmwords.h"
 #include "sys/fd.h"
@@ -37,6 +38,8 @@ enum { PORT_MS = 10000, LAST_MS = 3000, FILES_SOFT = 1024, FILES_HARD = 524288 }
 
 static struct vmconf conf;
 static int port = -1;
+static struct bridge *bridge;
+static bool limits_told;
 
 /* --- telling ------------------------------------------------------------------------------------------------------ */
 
@@ -212,8 +215,22 @@ static pid_t start_guest(int sock, bool in_system)
 	guest_run(number);
 }
 
+static void tell_limits(void)
+{
+	uint8_t payload[MSG_LIMITS_BYTES];
+	struct msg_limits m;
+
+	vmlimits_read(&m);
+	if (limits_told || (m.oom_kills == 0 && m.forks_refused == 0))
+		return;
+	limits_told = true;
+	msg_put_limits(payload, &m);
+	(void)bridge_tell_remote(bridge, FRAME_LIMITS, payload, sizeof(payload));
+}
+
 static void on_main_end(void *user)
 {
+	tell_limits();
 	vmroot_settle(&conf);
 }
 
@@ -258,8 +275,10 @@ static void serve(int sock, int children)
 	int64_t end;
 	int r = 0;
 
+	bridge = b;
 	while (r == 0 && !bridge_local_ended(b) && !bridge_remote_ended(b))
 		r = step(b, children, -1);
+	tell_limits();
 	for (end = guest_now_ms() + LAST_MS; r == 0 && !bridge_idle(b) && guest_now_ms() < end;)
 		r = step(b, children, (int)(end - guest_now_ms()));
 	bridge_free(b);
@@ -268,17 +287,23 @@ static void serve(int sock, int children)
 /* The guest, and the bridge to it until one of them ends. */
 static void run_guest(bool in_system)
 {
+	const char *what = "";
 	sigset_t set;
 	int sock[2];
 	int children;
+	pid_t pid;
+	int r;
 
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGCHLD);
 	children = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	limit_files(FILES_SOFT);
 	if (children < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock) < 0 ||
-	    start_guest(sock[1], in_system) < 0)
+	    (pid = start_guest(sock[1], in_system)) < 0)
 		fail("cannot start", "the guest", -errno);
+	r = vmlimits_set(conf.pids, pid, &what);
+	if (r < 0)
+		fail("cannot limit the number of processes", what, r);
 	limit_files(FILES_HARD);
 	(void)close(sock[1]);
 	serve(sock[0], children);

@@ -68,6 +68,7 @@ struct bridge {
 	struct str out; /* out.p[out_at..] is to be sent to the remote end */
 	size_t out_at;
 	bool greeted;
+	bool limits; /* LIMITS has passed */
 	bool local_ended;
 	bool remote_ended;
 	unsigned pings; /* PONGs that are due */

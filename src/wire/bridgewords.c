@@ -22,6 +22,11 @@ int bridge_on_guest_word(struct bridge *b, const struct frame *f, bool remote)
 			return -EPROTO;
 		b->pings--;
 		break;
+	case FRAME_LIMITS:
+		if (!remote || b->limits)
+			return -EPROTO;
+		b->limits = true;
+		break;
 	case FRAME_ERR:
 		if (msg_get_err(f, &m) < 0)
 			return -EPROTO;

@@ -33,6 +33,7 @@ static const struct {
 	[FRAME_TIME] = {9, 9, 0, true, false},
 	[FRAME_CLOSE] = {0, 0, FRAME_CHANNEL_MASK, false, true},
 	[FRAME_ROUTE] = {5, 5, 0, true, false},
+	[FRAME_LIMITS] = {8, 8, 0, true, false},
 	[FRAME_STAGE] = {1, 1, 0, true, false},
 	[FRAME_STOPPED] = {8, 8, 0, true, false},
 };

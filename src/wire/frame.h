@@ -32,6 +32,9 @@
  *   STOPPED   guest  0        u32 how, u32 ms since   once, after SHUTDOWN, from a kind that has a machine: what made
  *                             SHUTDOWN                it end (wire/msg.h). A supervisor passes it on to the clients
  *                                                     that sent it SHUTDOWN
+ *   LIMITS    guest  0        u32 processes killed    once, before the last EXIT or the end, from a kind that has a
+ *                             for want of memory,     machine: how often its limits were reached; not if never
+ *                             u32 forks refused
  *   PING      host   0        u64 of the host's       at any time
  *   PONG      guest  0        the same u64            once for each PING
  *   DIAL      host   dialling u16 port (not 0)        at any time; the stream's number is chosen like a command's.
@@ -75,8 +78,7 @@
  *
  * and EXIT is the last frame of the guest's side about a command or a connection that was dialled (there with code 0),
  * after EOF of its channels 1 and 2. What the host's side sent before it saw that has no effect. An ERR about stream 0
- * with stage MACHINE has words for the user behind its numbers; it says why there is no machine.
- * Number 15 is kept free, for news of a machine that is out of memory. */
+ * with stage MACHINE has words for the user behind its numbers; it says why there is no machine. */
 #ifndef IGLOO_WIRE_FRAME_H
 #define IGLOO_WIRE_FRAME_H
 
@@ -107,6 +109,7 @@ enum frame_type {
 	FRAME_EOF = 12,
 	FRAME_CREDIT = 13,
 	FRAME_TIME = 14,
+	FRAME_LIMITS = 15,
 	FRAME_ATTACH = 16,
 	FRAME_GRANT = 17,
 	FRAME_DIAL = 18,

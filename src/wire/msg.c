@@ -28,6 +28,12 @@ void msg_put_stopped(uint8_t out[MSG_STOPPED_BYTES], const struct msg_stopped *m
 	frame_put32(out + 4, m->ms);
 }
 
+void msg_put_limits(uint8_t out[MSG_LIMITS_BYTES], const struct msg_limits *m)
+{
+	frame_put32(out, m->oom_kills);
+	frame_put32(out + 4, m->forks_refused);
+}
+
 void msg_put_number(uint8_t out[MSG_NUMBER_BYTES], uint32_t v)
 {
 	frame_put32(out, v);
@@ -65,10 +71,15 @@ int msg_get_stopped(const struct frame *f, struct msg_stopped *ret)
 {
 	struct msg_stopped m = {.how = frame_get32(f->payload), .ms = frame_get32(f->payload + 4)};
 
-	if (m.how > MSG_STOPPED_KILLED)
+	if (m.how > MSG_STOPPED_COMMAND)
 		return -EPROTO;
 	*ret = m;
 	return 0;
+}
+
+void msg_get_limits(const struct frame *f, struct msg_limits *ret)
+{
+	*ret = (struct msg_limits){.oom_kills = frame_get32(f->payload), .forks_refused = frame_get32(f->payload + 4)};
 }
 
 int msg_get_port(const struct frame *f, uint16_t *ret)

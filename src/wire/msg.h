@@ -49,11 +49,18 @@ enum msg_stopped_how {
 	MSG_STOPPED_ITSELF = 0, /* it switched itself off (or its kernel panicked) */
 	MSG_STOPPED_TOLD = 1,   /* it did not, and QEMU ended when its monitor was told to */
 	MSG_STOPPED_KILLED = 2, /* nor did that help */
+	/* Of a supervisor: the box's command ended, all was written, and the machine with nothing in it was ended. */
+	MSG_STOPPED_COMMAND = 3,
 };
 
 struct msg_stopped {
 	uint32_t how; /* enum msg_stopped_how */
 	uint32_t ms;  /* from SHUTDOWN to its end */
+};
+
+struct msg_limits {
+	uint32_t oom_kills;
+	uint32_t forks_refused;
 };
 
 enum {
@@ -65,12 +72,14 @@ enum {
 	MSG_ROUTE_BYTES = 5,
 	MSG_TIME_BYTES = 9,
 	MSG_STOPPED_BYTES = 8,
+	MSG_LIMITS_BYTES = 8,
 };
 
 void msg_put_hello(uint8_t out[MSG_HELLO_BYTES], const struct msg_hello *m);
 void msg_put_exit(uint8_t out[MSG_EXIT_BYTES], const struct msg_exit *m);
 void msg_put_err(uint8_t out[MSG_ERR_BYTES], const struct msg_err *m);
 void msg_put_stopped(uint8_t out[MSG_STOPPED_BYTES], const struct msg_stopped *m);
+void msg_put_limits(uint8_t out[MSG_LIMITS_BYTES], const struct msg_limits *m);
 /* STARTED's pid, SIGNAL's signal, SHUTDOWN's grace in milliseconds. */
 void msg_put_number(uint8_t out[MSG_NUMBER_BYTES], uint32_t v);
 
@@ -79,6 +88,7 @@ int msg_get_hello(const struct frame *f, struct msg_hello *ret);
 int msg_get_exit(const struct frame *f, struct msg_exit *ret);
 int msg_get_err(const struct frame *f, struct msg_err *ret);
 int msg_get_stopped(const struct frame *f, struct msg_stopped *ret);
+void msg_get_limits(const struct frame *f, struct msg_limits *ret);
 /* DIAL's and DIALED's. */
 int msg_get_port(const struct frame *f, uint16_t *ret);
 /* 1..64 */

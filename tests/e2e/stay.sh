@@ -296,5 +296,6 @@ is "it is stopped" "$(status_of machine)" stopped
 prints "and starts" machine igloo start machine
 prints "igloo exec" "$(basename "$(find "$IGLOO_TEST_KERNEL/lib/modules" -mindepth 1 -maxdepth 1 | head -n 1)")" \
 	igloo exec machine -- cat /proc/sys/kernel/osrelease
-prints "igloo stop" "machine stopped" igloo stop machine
+try igloo stop --json machine
+like "igloo stop: the machine has switched itself off" "$code $out" '0 *"how":"stopped","machine":{"ended":"itself","ms":*'
 prints "igloo rm" machine igloo rm machine

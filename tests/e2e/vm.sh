@@ -48,7 +48,6 @@ ok "an environment" igloo run -- true
 ok "no machine has been started" test -z "$(ours)"
 says "--kernel is a machine's" 125 '*--kernel*--in vm*' igloo run --kernel "$kernel" -- true
 says "--accel is a machine's" 125 '*--accel*--in vm*' igloo run --accel tcg -- true
-says "--pids" 125 '*vm cannot be limited yet*--pids*' "${vm[@]}" --pids 10 -- true
 says "--ssh-agent" 125 '*SSH*agent*' "${vm[@]}" --ssh-agent -- true
 says "no such kernel" 125 '*/nonexistent*' igloo run --in vm --kernel /nonexistent -- true
 says "no such accelerator: those that exist are named" 125 '*warp*auto*kvm*tcg*' igloo run --in vm --kernel "$kernel" --accel warp -- true
@@ -81,7 +80,27 @@ ok "is found soon" test $((SECONDS - begin)) -lt 60
 # -- one that ends by itself, two at once ---------------------------------------------------------------
 
 head -c 1000000 /dev/urandom >"$T/bytes"
-"${vm[@]}" --overlay --read-only --name second -- bash -c 'echo x >file; kill -TERM $$' </dev/null >"$T/second" 2>&1 &
+# As many processes as there may be, then more memory than there is.
+cat >crowd.py <<'END'
+import os, signal, time
+children = []
+try:
+    while len(children) < 100:
+        children.append(os.fork())
+        if not children[-1]:
+            time.sleep(1000)
+except OSError as e:
+    print(len(children) in range(30, 39), e)
+for pid in children:
+    os.kill(pid, signal.SIGKILL)
+    os.wait()
+if not os.fork():
+    memory = []
+    while True:
+        memory.append(b"x" * (10 << 20))
+print("out of memory:", os.wait()[1])
+END
+"${vm[@]}" --overlay --read-only --name second --pids 40 -- bash -c 'echo x >file; python3 crowd.py; kill -TERM $$' </dev/null >"$T/second" 2>&1 &
 second=$!
 "${vm[@]}" -- bash -c 'cat; echo words >&2; exit 42' <"$T/bytes" >"$T/got" 2>"$T/err"
 is "exit status" $? 42
@@ -90,6 +109,10 @@ is "stderr is apart" "$(<"$T/err")" words
 wait $second
 is "killed by a signal, at the same time" $? 143
 like "--read-only" "$(<"$T/second")" '*Read-only file system*'
+like "--pids: no more processes than that" "$(<"$T/second")" '*True*Resource temporarily unavailable*'
+like "and the note on it" "$(<"$T/second")" "*limit of processes was reached (--pids)*"
+like "what takes more memory than there is is killed, and that is a note, too" "$(<"$T/second")" "*out of memory: 9*memory limit was reached: 1 processes killed (--memory)*"
+rm crowd.py
 ok "--read-only: nothing was written" test ! -e file
 
 # -- one that stays -------------------------------------------------------------------------------------
@@ -187,7 +210,7 @@ else
 fi
 
 try igloo stop --json stays
-like "igloo stop: the machine has switched itself off" "$code $out" '0 *"name":"stays","how":"stopped","machine":{"ended":"itself","ms":*'
+like "igloo stop: the command ended, and with it the machine" "$code $out" '0 *"name":"stays","how":"stopped","machine":{"ended":"command","ms":*'
 ok "ends QEMU" within 10 gone "$qemu"
 ok "igloo rm" igloo rm stays
 

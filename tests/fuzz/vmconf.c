@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		n += look(c.devices[i]);
 	/* Pieces of the text, each once (the port has a name of its own without one). */
 	if (n > size + 64 || c.n_mounts > VMCONF_MOUNTS_MAX || c.n_devices > VMCONF_DEVICES_MAX || c.bits > 32 ||
-	    c.clock < 0)
+	    c.clock < 0 || c.pids < 0 || c.pids > INT32_MAX)
 		abort();
 	return 0;
 }

@@ -428,6 +428,8 @@ TEST(what_is_not_due)
 		{0, FRAME_PONG, 0, 8, false},
 		{0, FRAME_SHUTDOWN, 0, 4, false},
 		{0, FRAME_TIME, 0, MSG_TIME_BYTES, false},
+		{0, FRAME_STOPPED, 0, MSG_STOPPED_BYTES, false},
+		{0, FRAME_STAGE, 0, 1, false},
 		{0, FRAME_ROUTE, 0, MSG_ROUTE_BYTES, false},
 		{2, FRAME_STARTED, 0, 4, false},
 		{1, FRAME_STARTED, 0, 4, true},
@@ -462,6 +464,21 @@ TEST(what_is_not_due)
 		CHECK(r == -EPROTO);
 		(void)close(out);
 	}
+}
+
+TEST(limits_are_told_once)
+{
+	static const uint8_t bytes[MSG_LIMITS_BYTES] = {1, 0, 0, 0, 2};
+	struct frame f = {0};
+
+	lone_open();
+	put_hello();
+	put(0, FRAME_LIMITS, 0, bytes, sizeof(bytes));
+	CHECK(lone_run() == 0);
+	CHECK(link_receive(&lone.local) == 1 && link_next(&lone.local, false, &f) == 1 && f.type == FRAME_HELLO);
+	CHECK(link_next(&lone.local, false, &f) == 1 && f.type == FRAME_LIMITS);
+	put(0, FRAME_LIMITS, 0, bytes, sizeof(bytes));
+	CHECK(lone_run() == -EPROTO);
 }
 
 TEST(more_than_was_granted)

@@ -82,10 +82,11 @@ TEST(no_dump)
 TEST(configuration)
 {
 	char good[] = "root=9p box -\nlayer=ext4 igloo-slot\nnix=/nix/store/x/bin\nkeep=/home/igloo/a "
-		      "b\nkeep=/home/igloo/c\n";
+		      "b\nkeep=/home/igloo/c\npids=40\n";
 	char memory[] = "layer=tmpfs mode=0755,size=75%\n";
 	static const char *const broken[] = {"layer=ext4", "layer=ext4 ", "layer=xfs igloo-slot", "layer=ext4 a b",
-					     "layer=",     "keep=",       "keep=relative",        "nix=bin"};
+					     "layer=",     "keep=",       "keep=relative",        "nix=bin",
+					     "pids=-1",    "pids=",       "pids=4294967296"};
 	const char *line = "";
 	struct vmconf c;
 
@@ -93,7 +94,7 @@ TEST(configuration)
 	CHECK_STR(c.layer.type, "ext4");
 	CHECK_STR(c.layer.source, "igloo-slot");
 	CHECK_STR(c.nix, "/nix/store/x/bin");
-	CHECK(c.n_keeps == 2);
+	CHECK(c.n_keeps == 2 && c.pids == 40);
 	CHECK_STR(c.keeps[0], "/home/igloo/a b");
 	CHECK(vmconf_parse(memory, &c, &line) == 0 && c.n_keeps == 0);
 	CHECK_STR(c.layer.source, "mode=0755,size=75%");

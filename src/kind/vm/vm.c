@@ -141,6 +141,8 @@ static int configure(const struct kind_box *box, const struct parts *p, struct s
 
 	vmfs_add_root(&p->fs, ROOT_TAG, to);
 	str_adds(to, "hostname=" BOX_HOSTNAME "\n");
+	if (box->spec->limits.pids)
+		str_addf(to, "pids=%" PRIu64 "\n", box->spec->limits.pids);
 	r = layer_configure(box, to, e);
 	if (!has_below(box, "/tmp/"))
 		str_adds(to, "mount=tmpfs tmp /tmp nosuid,nodev,mode=1777\n");
