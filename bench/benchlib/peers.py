@@ -2,7 +2,7 @@
 
 import json
 import os
-import subprocess
+import sys
 
 from . import machine, store
 from .clock import Failed, Subject, Worker
@@ -11,7 +11,9 @@ from .fixtures import call
 # Debian packages, by the program that shows that they are there. socat and ripgrep: srt does not start without.
 APT = {"bwrap": "bubblewrap", "crun": "crun", "firejail": "firejail", "socat": "socat", "rg": "ripgrep",
        "node": "nodejs", "npm": "npm", "nix": "nix-bin", "git": "git", "pasta": "passt", "slirp4netns": "slirp4netns",
-       "iperf3": "iperf3", "musl-gcc": "musl-tools", "ip": "iproute2"}
+       "iperf3": "iperf3", "musl-gcc": "musl-tools", "ip": "iproute2", "debootstrap": "debootstrap",
+       "mkfs.ext4": "e2fsprogs", "depmod": "kmod", "udevadm": "udev"}
+PYPI = {"vng": "virtme-ng"}
 NPM = {"srt": "@anthropic-ai/sandbox-runtime", "codex": "@openai/codex"}
 # With its default features and its lock file nono does not build from the registry (0.81).
 CARGO = {"ai-jail": ["--locked", "ai-jail"], "nono": ["--no-default-features", "nono-cli"]}
@@ -21,7 +23,7 @@ class Peers:
     def __init__(self, cache, say):
         self.cache, self.say = cache, say
         self.folders = [f"{cache}/npm/srt/node_modules/.bin", f"{cache}/npm/codex/node_modules/.bin",
-                        f"{cache}/cargo/bin"]
+                        f"{cache}/cargo/bin", *(f"{cache}/pypi/{name}/bin" for name in PYPI.values())]
         self.missing = {}  # name -> why
 
     def find(self, name):
@@ -38,6 +40,12 @@ class Peers:
                 os.makedirs(f"{self.cache}/npm/{name}", exist_ok=True)
                 self.attempt([name], ["npm", "install", "--prefix", f"{self.cache}/npm/{name}", "--no-audit",
                                       "--no-fund", package])
+        for name, package in PYPI.items():
+            if not self.find(name):
+                folder = f"{self.cache}/pypi/{package}"
+                self.say(f"installing {package} in {folder}")
+                self.attempt([name], [sys.executable, "-m", "venv", folder])
+                self.attempt([name], [f"{folder}/bin/python3", "-m", "pip", "install", "-q", package])
         for name, arguments in CARGO.items():
             if self.find(name):
                 continue
@@ -56,7 +64,7 @@ class Peers:
 
     def versions(self):
         found = {}
-        for name in ("bwrap", "crun", "firejail", "srt", "codex", "ai-jail", "nono", "pasta", "slirp4netns", "nix"):
+        for name in ("bwrap", "crun", "firejail", "srt", "codex", "ai-jail", "nono", "pasta", "slirp4netns", "vng", "nix"):
             program = self.find(name)
             if program:
                 found[name] = machine.version(program) or "version unknown"

@@ -15,8 +15,8 @@ import statistics
 import subprocess
 import time
 
-from . import machine
-from .clock import Failed, Samples, Subject, time_once
+from . import machine, vmexec, vmpeers
+from .clock import Failed, Samples, Subject, due
 from .fixtures import DEBNIX, call
 from .many import parents, rollup
 from .report import Row
@@ -59,19 +59,34 @@ def cpu_of(pids):
     return ticks / TICKS
 
 
+def wait_for(child, word, limit=240):
+    said, end = b"", time.monotonic() + limit
+    while word not in said:
+        if not select.select([child.stdout], [], [], max(0, end - time.monotonic()))[0]:
+            raise Failed(f"no {word.decode()!r} within {limit} s: {said[-200:]!r}")
+        data = os.read(child.stdout.fileno(), 4096)
+        if not data:
+            raise Failed(f"QEMU ended before {word.decode()!r}: {said[-200:]!r}")
+        said += data
+
+
 def first_output(argv, env, cwd, log, limit=240):
-    """(seconds to the first byte of stdout, seconds to the end, processor seconds of all processes to the first byte)."""
+    """(seconds to `ready` on stdout, seconds to the end, processor seconds of all processes to that word)."""
     with open(log, "wb") as said:
         began = time.perf_counter()
         child = subprocess.Popen(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said)
-        came = select.select([child.stdout], [], [], limit)[0] and child.stdout.read(1)
+        try:
+            wait_for(child, b"ready", limit)
+        except Failed as why:
+            child.kill()
+            child.communicate()
+            with open(log, errors="replace") as text:
+                raise Failed(f"{why}: {text.read()[-400:].strip()}") from None
         first = time.perf_counter() - began
         cpu = cpu_of(family(child.pid))
-        if not came:
-            child.kill()
         child.communicate()
         ended = time.perf_counter() - began
-    if not came or child.returncode != 0:
+    if child.returncode != 0:
         with open(log, errors="replace") as text:
             raise Failed(f"{os.path.basename(argv[0])}: exit status {child.returncode}: {text.read()[-400:].strip()}")
     return first, ended, cpu
@@ -114,16 +129,16 @@ class Machines:
         bench.commit(self.repository)
         call(["nix", "flake", "lock"], cwd=self.repository, env=bench.nix_env)
         bench.commit(self.repository)
-        kernel = os.environ.get("IGLOO_BENCH_KERNEL") or os.environ.get("IGLOO_TEST_KERNEL")
-        self.options = ["--in", "vm", *(["--kernel", kernel] if kernel else []), *SIZE]
+        self.kernel = os.environ.get("IGLOO_BENCH_KERNEL") or os.environ.get("IGLOO_TEST_KERNEL")
+        self.options = ["--in", "vm", *(["--kernel", self.kernel] if self.kernel else []), *SIZE]
         bench.resolve(self.repository)
         self.boxes = []
 
     def run(self, *command, options=()):
         return [self.bench.igloo, "run", "-C", self.repository, *self.options, *options, "--", *command]
 
-    def start(self, name, *command, options=()):
-        call(self.run(*command, options=["--detach", "--name", name, *options]), env=self.bench.env)
+    def start(self, name, *command, options=(), **env):
+        call(self.run(*command, options=["--detach", "--name", name, *options]), env={**self.bench.env, **env})
         self.boxes.append(name)
 
     def stop(self, name):
@@ -180,18 +195,23 @@ def bare_argv(machines, qemu):
         raise Failed("igloo has no vmlinux in its cache")
     argv = []
     for word, before in zip(qemu, [""] + qemu):
+        if word == "-add-fd" or before == "-add-fd":
+            continue
         if before == "-kernel":
             word = kernels[-1]
         elif before == "-initrd":
             word = f"{folder}/initrd"
         elif before == "-chardev":
             word = re.sub(r"^socket,(id=[a-z0-9]+),fd=\d+$", r"null,\1", word)
+            word = re.sub(r"^file,id=console,.*", "stdio,id=console,signal=off", word)
+        elif before == "-blockdev":
+            word = re.sub(r"^driver=raw,(node-name=[a-z0-9]+),.*", r"driver=null-co,size=1073741824,\1", word)
+        elif before == "-netdev":
+            word = re.sub(r"^tap,.*(id=[a-z0-9]+).*", r"user,\1", word)
         elif before == "-fsdev":
             word = re.sub(r",path=/[^,]*", f",path={folder}/empty", word)
-        elif before == "-M":
-            word = word.replace(",isa-serial=off", "")
         argv.append(word)
-    return argv + ["-serial", "stdio"]
+    return argv
 
 
 # -- a machine's memory, kept in a file
@@ -210,17 +230,6 @@ def modules_of(path):
         if name.startswith("modules/"):
             found[name] = (fields[1], data[begin:begin + fields[6]])
     return found
-
-
-def wait_for(child, word, limit=240):
-    said, end = b"", time.monotonic() + limit
-    while word not in said:
-        if not select.select([child.stdout], [], [], max(0, end - time.monotonic()))[0]:
-            raise Failed(f"no {word.decode()!r} within {limit} s: {said[-200:]!r}")
-        data = os.read(child.stdout.fileno(), 4096)
-        if not data:
-            raise Failed(f"QEMU ended before {word.decode()!r}: {said[-200:]!r}")
-        said += data
 
 
 def keep_memory(argv, folder):
@@ -295,12 +304,31 @@ def restored(row, machines, argv, initrd, rounds):
 # -- what is measured
 
 
+def peer_starts(row, machines, peers, bare, kvm):
+    """Debian with systemd, and virtme-ng, as far as they are to be had here."""
+    bench, found = machines.bench, []
+    vmlinux = bare[bare.index("-kernel") + 1]
+    try:
+        found.append(Start("the same QEMU, Debian's cloud kernel, systemd", vmpeers.debian_argv(vmpeers.debian(peers), bare),
+                           bench.env, bench.folder, rounds=3))
+    except (Failed, OSError) as why:
+        row.notes.append(f"Debian with systemd: {why}")
+    try:
+        argv, path = vmpeers.virtme(peers, bench.folder, vmlinux, machines.kernel, kvm)
+        found.append(Start("virtme-ng, the same kernel", argv, {**bench.env, "PATH": path}, bench.folder, rounds=3))
+    except (Failed, OSError) as why:
+        row.notes.append(f"virtme-ng: {why}")
+    row.notes.append(vmpeers.UNAVAILABLE)
+    return found
+
+
 def starts(row, machines, subjects, rounds):
     for subject in subjects:
         subject.once(machines.bench.log, keep=False)
-    for _ in range(rounds):
+    for turn in range(rounds):
         for subject in subjects:
-            subject.once(machines.bench.log)
+            if due(subject, turn, rounds):
+                subject.once(machines.bench.log)
     lines = [["", "first output, median ms", "least ms", "CPU ms", "x base", "x least", "x CPU", "then to its end ms", "rounds"]]
     base = subjects[0].samples
     for subject in subjects:
@@ -313,67 +341,6 @@ def starts(row, machines, subjects, rounds):
                           f"{s.median_cpu() / base.median_cpu():.2f}", f"{statistics.median(subject.ends) * 1e3:.0f}",
                           str(len(s))])
     row.tables.append(lines)
-
-
-def interleaved(row, title, subjects, rounds, log):
-    """subjects: {name: (argv, env)}. Medians, by name."""
-    samples, failed = {name: Samples() for name in subjects}, {}
-    for turn in range(rounds + 1):
-        for name, (argv, env) in subjects.items():
-            if name in failed:
-                continue
-            try:
-                wall, cpu = time_once(argv, env, log)
-            except (Failed, OSError) as why:
-                failed[name] = str(why)
-                continue
-            if turn > 0:
-                samples[name].add(wall, cpu)
-    row.notes += [f"{name}: {why}" for name, why in failed.items()]
-    lines = [[title, "median ms", "least ms", "rounds"]]
-    lines += [[name, f"{s.median() * 1e3:.0f}", f"{s.least() * 1e3:.0f}", str(len(s))] for name, s in samples.items() if len(s)]
-    row.tables.append(lines)
-    return {name: s for name, s in samples.items() if len(s)}
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-SSHD = r"""
-mkdir -p ~/ssh && cd ~/ssh && chmod 700 . && rm -f host
-ssh-keygen -q -t ed25519 -N '' -f host </dev/null
-cp "$1" keys && chmod 600 keys
-exec "$(command -v sshd)" -D -e -f /dev/null -p 2222 -h ~/ssh/host -o UsePAM=no -o StrictModes=no -o PidFile=none \
-	-o AuthorizedKeysFile=$HOME/ssh/keys -o PasswordAuthentication=no
-"""
-
-
-def exec_beside_ssh(row, machines, rounds):
-    """`igloo exec` and a new ssh connection into the same machine, both running `true`."""
-    bench, port = machines.bench, free_port()
-    key = f"{machines.repository}/key"
-    if not machine.find("ssh"):
-        raise Failed("exec beside ssh needs an ssh client (Debian: openssh-client)")
-    call(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key])
-    machines.start("ssh", "bash", "-c", SSHD, "sshd", f"{key}.pub", options=["-p", f"{port}:2222"])
-    ssh = [machine.find("ssh"), "-F", "/dev/null", "-i", key, "-p", str(port), "-o", "StrictHostKeyChecking=no", "-o",
-           "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "igloo@127.0.0.1", "true"]
-    end = time.monotonic() + 120
-    while subprocess.run(ssh, env=bench.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                         stderr=subprocess.DEVNULL, check=False).returncode != 0:
-        if time.monotonic() > end:
-            raise Failed("no ssh login within two minutes: " + call([bench.igloo, "logs", "ssh"], env=bench.env)[-400:])
-        time.sleep(0.5)
-    found = interleaved(row, "one command in a machine that runs", {
-        "igloo exec BOX -- true": (machines.exec("ssh", "true"), bench.env),
-        "ssh BOX true": (ssh, bench.env)}, rounds, bench.log)
-    if len(found) == 2:
-        exec_, ssh_ = found.values()
-        row.bar("exec / ssh", exec_.median() / ssh_.median(), 0.2, least=exec_.least() / ssh_.least())
-    machines.stop("ssh")
 
 
 def memory(row, machines):
@@ -473,14 +440,15 @@ def vm(bench, peers, rounds):
         row.notes.append(f"accelerator: {'KVM' if kvm else 'TCG'}; {machine.version(argv[0])}")
         bare = Start("the same QEMU, kernel, bare init", bare_argv(machines, argv), bench.env, bench.folder)
         igloo = Start("igloo run --in vm -- echo", machines.run("echo", "ready"), bench.env, bench.folder)
-        starts(row, machines, [bare, igloo], rounds)
+        others = peer_starts(row, machines, peers, bare.argv, kvm)
+        starts(row, machines, [bare, igloo, *others], rounds)
         row.compare("igloo / bare init, to first output", igloo, bare, 1.15)
         memory(row, machines)
         throughput(row, machines, kvm)
         ends(row, machines, 3)
         initrd = max(glob.glob(f"{bench.folder}/cache/igloo/kernels/initrd-*"), key=os.path.getmtime)
         for step in (lambda: restored(row, machines, bare.argv, initrd, rounds),
-                     lambda: exec_beside_ssh(row, machines, rounds), lambda: ten(row, machines)):
+                     lambda: vmexec.exec_beside_ssh(row, machines, rounds), lambda: ten(row, machines)):
             try:
                 step()
             except (Failed, OSError) as why:
