@@ -347,14 +347,19 @@ def cross_check(row, world, found):
     row.notes.append("iperf3, one stream, one run, Gbit/s: " + "; ".join(said))
 
 
-def inside(bench, peers, rounds):
-    """The row; in a process of its own, whose namespaces are changed."""
-    row = Row("network", f"{NAME} behind a veth link: streams, new connections, idle ones, a start")
+def told(bench):
+    """Leaves the machine's network and tells this process and its children where the far host is."""
     bind = alone()
     for name, text in (("hosts", f"127.0.0.1 localhost\n{FAR} {NAME}\n"), ("resolv.conf", f"nameserver {ROUTER}\n")):
         with open(f"{bench.folder}/{name}", "w") as out:
             out.write(text)
         bind(f"{bench.folder}/{name}", os.path.realpath(f"/etc/{name}"))
+
+
+def inside(bench, peers, rounds):
+    """The row; in a process of its own, whose namespaces are changed."""
+    row = Row("network", f"{NAME} behind a veth link: streams, new connections, idle ones, a start")
+    told(bench)
     load = f"{bench.folder}/repo-load"
     build_load(load)
     world = World(bench.folder, load)
@@ -385,7 +390,8 @@ def inside(bench, peers, rounds):
     return row
 
 
-def network(bench, peers, rounds):
+def apart(inside, bench, peers, rounds):
+    """inside(bench, peers, rounds) in a process of its own."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -411,3 +417,7 @@ def network(bench, peers, rounds):
     if why:
         raise Failed(why)
     return row
+
+
+def network(bench, peers, rounds):
+    return apart(inside, bench, peers, rounds)
