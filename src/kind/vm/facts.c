@@ -105,11 +105,12 @@ static void add_network(struct probe_facts *facts)
 static void add_virtiofsd(struct probe_facts *facts)
 {
 	_cleanup_err_ struct err *e = NULL;
-	_cleanup_free_ char *path = NULL;
-	int r = vmfs_find(NULL, &path, &e);
-	struct probe_fact *fact = probe_add(facts, "virtiofsd", "virtiofsd", "%s", r < 0 ? "" : path);
+	struct vmfs fs = {.virtiofsd = NULL};
+	int r = vmfs_find(NULL, &fs, &e);
+	struct probe_fact *fact = probe_add(facts, "virtiofsd", "virtiofsd", "%s", r < 0 ? "" : fs.virtiofsd);
 	bool found = r == 0;
 
+	vmfs_release(&fs);
 	if (r == 0)
 		r = vmfs_check_files(&e);
 	if (r == 0)

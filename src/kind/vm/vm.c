@@ -381,7 +381,7 @@ static int command_line(const struct box_spec *spec, const struct parts *p, stru
 		strv_add(to, p->fittings.env.v[i]);
 	}
 	if (p->fs.virtiofsd)
-		vmfs_add_argv(enclosure_virtiofsd(p->fs.virtiofsd), shares[0].path, to);
+		vmfs_add_argv(&p->fs, enclosure_virtiofsd(p->fs.virtiofsd), shares[0].path, to);
 	return machine_argv(&m, to, e);
 }
 

@@ -12,8 +12,11 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define GOOD "virtiofsd-good"
-#define BAD "virtiofsd-bad"
+#define SUBMOUNTS "--no-announce-submounts"
+
+/* What is known of one: names in the cache. */
+enum virtiofsd { BAD, PLAIN, TELLING, VIRTIOFSDS };
+static const char *const names[VIRTIOFSDS] = {"virtiofsd-bad", "virtiofsd-plain", "virtiofsd-telling"};
 
 enum {
 	TIME_LIMIT_MS = 10000,
@@ -21,8 +24,8 @@ enum {
 	FILES_MIN = 65536, /* it has one open for every file that the machine's kernel knows */
 };
 
-/* It says what --sandbox can be. */
-static int ask(const char *program, bool *ret, struct err **e)
+/* It says what --sandbox can be, and what options there are. */
+static int ask(const char *program, enum virtiofsd *ret, struct err **e)
 {
 	_cleanup_strv_ struct strv argv = STRV_INIT;
 	_cleanup_str_ struct str out = STR_INIT;
@@ -38,7 +41,10 @@ static int ask(const char *program, bool *ret, struct err **e)
 	if (r < 0)
 		return r;
 	option = strstr(str_text(&out), "--sandbox <");
-	*ret = WIFEXITED(status) && WEXITSTATUS(status) == 0 && option && strstr(option, "none");
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || !option || !strstr(option, "none"))
+		*ret = BAD;
+	else
+		*ret = strstr(str_text(&out), SUBMOUNTS) ? TELLING : PLAIN;
 	return 0;
 }
 
@@ -51,10 +57,8 @@ static int keep(const struct vmcache *cache, const char *what, uint64_t key, str
 	return r;
 }
 
-static int is_good(const char *program, const struct vmcache *cache, bool *ret, struct err **e)
+static int look_up(const char *program, const struct vmcache *cache, enum virtiofsd *ret, struct err **e)
 {
-	_cleanup_free_ char *good = NULL;
-	_cleanup_free_ char *bad = NULL;
 	uint64_t key = VMCACHE_KEY_INIT;
 	struct stat st;
 	int r;
@@ -63,21 +67,23 @@ static int is_good(const char *program, const struct vmcache *cache, bool *ret, 
 		return err_errno(e, errno, "%s", program);
 	vmcache_key_add_text(&key, program);
 	vmcache_key_add_state(&key, &st);
-	good = cache ? vmcache_find(cache, GOOD, key) : NULL;
-	bad = cache && !good ? vmcache_find(cache, BAD, key) : NULL;
-	*ret = good;
-	if (good || bad)
-		return 0;
+	for (int i = 0; cache && i < VIRTIOFSDS; i++) {
+		_cleanup_free_ char *known = vmcache_find(cache, names[i], key);
+
+		*ret = (enum virtiofsd)i;
+		if (known)
+			return 0;
+	}
 	r = ask(program, ret, e);
-	return r < 0 || !cache ? r : keep(cache, *ret ? GOOD : BAD, key, e);
+	return r < 0 || !cache ? r : keep(cache, names[*ret], key, e);
 }
 
-int vmfs_find(const struct vmcache *cache, char **ret, struct err **e)
+int vmfs_find(const struct vmcache *cache, struct vmfs *ret, struct err **e)
 {
 	static const char *const places[] = {"/usr/libexec", "/usr/lib/virtiofsd", "/usr/lib/qemu", NULL};
 	_cleanup_free_ char *found = spawn_find("virtiofsd", places, NULL);
 	_cleanup_free_ char *path = found ? realpath(found, NULL) : NULL;
-	bool good = false;
+	enum virtiofsd what = BAD;
 	int r;
 
 	if (!path) {
@@ -85,15 +91,15 @@ int vmfs_find(const struct vmcache *cache, char **ret, struct err **e)
 			      "there is no virtiofsd in PATH, /usr/libexec, /usr/lib/virtiofsd, /usr/lib/qemu");
 		return err_hint(e, VMFS_HINT);
 	}
-	r = is_good(path, cache, &good, e);
+	r = look_up(path, cache, &what, e);
 	if (r < 0)
 		return r;
-	if (!good) {
+	if (what == BAD) {
 		(void)err_set(e, ENOTSUP,
 			      "%s cannot run without privileges (--sandbox=none); the one written in Rust can", path);
 		return err_hint(e, VMFS_HINT);
 	}
-	*ret = take_ptr(path);
+	*ret = (struct vmfs){.virtiofsd = take_ptr(path), .submounts = what == TELLING};
 	return 0;
 }
 
@@ -137,7 +143,7 @@ int vmfs_choose(const char *wish, bool kvm, const struct vmcache *cache, struct 
 	 * for: docs/vm.md has the figures. */
 	if (!wished && !kvm)
 		return settle(ret, wish, err_set(&why, ENOTSUP, "it is emulated"), &why, e);
-	r = vmfs_find(cache, &ret->virtiofsd, &why);
+	r = vmfs_find(cache, ret, &why);
 	if (r == 0 && !wished)
 		r = vmfs_check_files(&why);
 	return settle(ret, wish, r, &why, e);
@@ -175,18 +181,22 @@ void vmfs_add_root(const struct vmfs *fs, const char *tag, struct str *to)
 	str_addf(to, fs->virtiofsd ? "root=virtiofs %s -\n" : "root=9p %s cache=mmap\n", tag);
 }
 
-void vmfs_add_argv(const char *program, const char *folder, struct strv *to)
+void vmfs_add_argv(const struct vmfs *fs, const char *program, const char *folder, struct strv *to)
 {
 	/* The box's own seccomp filter knows no handles of files, and no threads with a working folder of their own. */
-	static const char *const words[] = {"--sandbox=none",       "--seccomp=kill",   "--inode-file-handles=never",
-					    "--announce-submounts", "--cache=auto",     "--thread-pool-size=0",
-					    "--rlimit-nofile=0",    "--log-level=error"};
+	static const char *const words[] = {"--sandbox=none",   "--seccomp=kill",       "--inode-file-handles=never",
+					    "--cache=auto",     "--thread-pool-size=0", "--rlimit-nofile=0",
+					    "--log-level=error"};
 
 	strv_add(to, "--virtiofsd");
-	strv_addf(to, "%zu", ARRAY_SIZE(words) + 3);
+	strv_addf(to, "%zu", ARRAY_SIZE(words) + 3 + fs->submounts);
 	strv_add(to, program);
 	strv_addf(to, "--fd=%d", VMHOST_LISTEN_FD);
 	strv_addf(to, "--shared-dir=%s", folder);
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		strv_add(to, words[i]);
+	/* Each store path is a mount of the view. The machine would mount them, too, when they are looked at; an
+	 * overlay, which it has over the store, refuses such folders (ovl_dentry_weird() of fs/overlayfs/util.c). */
+	if (fs->submounts)
+		strv_add(to, SUBMOUNTS);
 }

@@ -16,6 +16,7 @@
 
 struct vmfs {
 	char *virtiofsd; /* its real path; NULL: 9p */
+	bool submounts;  /* it tells of mount points unless it is told not to */
 };
 
 /* `wish`: "auto" (or NULL), which is virtiofs where it can be and the machine runs by KVM, "virtiofs" or "9p". -ENOENT
@@ -27,7 +28,7 @@ void vmfs_release(struct vmfs *fs);
 
 /* The virtiofsd that can be used. -ENOENT when there is none, -ENOTSUP when there is one that cannot. It is asked what
  * it can once, and again when its file changes; `cache` may be NULL. */
-int vmfs_find(const struct vmcache *cache, char **ret, struct err **e);
+int vmfs_find(const struct vmcache *cache, struct vmfs *ret, struct err **e);
 
 /* Whether it may have as many files open as a large tree takes (-ENOTSUP); only "auto" minds. */
 int vmfs_check_files(struct err **e);
@@ -37,6 +38,6 @@ size_t vmfs_change_wants(const struct vmfs *fs, struct modules_want *want, size_
 /* The line root= of /igloo.conf. */
 void vmfs_add_root(const struct vmfs *fs, const char *tag, struct str *to);
 /* Of `igloo-guest FD --vm`; `program` and `folder` as seen there. */
-void vmfs_add_argv(const char *program, const char *folder, struct strv *to);
+void vmfs_add_argv(const struct vmfs *fs, const char *program, const char *folder, struct strv *to);
 
 #endif
