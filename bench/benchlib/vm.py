@@ -27,7 +27,7 @@ SIZE = ["--cpus", "1", "--memory", "512M"]
 FLAKE = """{
   inputs.nixpkgs.url = "path:PKGS";
   outputs = { self, nixpkgs }: let pkgs = nixpkgs.legacyPackages.SYSTEM; in {
-    devShells.SYSTEM.default = pkgs.mkShell { packages = with pkgs; [ bash coreutils openssh-server ]; };
+    devShells.SYSTEM.default = pkgs.mkShell { packages = with pkgs; [ bash coreutils openssh-server ]; MORE };
   };
 }
 """
@@ -116,7 +116,8 @@ class Start(Subject):
 
 
 class Machines:
-    def __init__(self, bench):
+    def __init__(self, bench, more=""):
+        """`more`: attributes of the dev shell."""
         self.bench = bench
         self.repository = os.path.join(bench.folder, "repo-vm")
         flake = os.path.join(bench.cache, "vm-flake")
@@ -125,7 +126,7 @@ class Machines:
         call([DEBNIX, "build", "--out", flake, *PACKAGES], env=bench.outer)
         os.mkdir(self.repository)
         with open(f"{self.repository}/flake.nix", "w") as out:
-            out.write(FLAKE.replace("PKGS", flake).replace("SYSTEM", f"{os.uname().machine}-linux"))
+            out.write(FLAKE.replace("MORE", more).replace("PKGS", flake).replace("SYSTEM", f"{os.uname().machine}-linux"))
         bench.commit(self.repository)
         call(["nix", "flake", "lock"], cwd=self.repository, env=bench.nix_env)
         bench.commit(self.repository)
@@ -138,8 +139,11 @@ class Machines:
         return [self.bench.igloo, "run", "-C", self.repository, *self.options, *options, "--", *command]
 
     def start(self, name, *command, options=(), **env):
-        call(self.run(*command, options=["--detach", "--name", name, *options]), env={**self.bench.env, **env})
+        """Returns what igloo said."""
+        said = call(self.run(*command, options=["--verbose", "--detach", "--name", name, *options]),
+                    env={**self.bench.env, **env})
         self.boxes.append(name)
+        return said
 
     def stop(self, name):
         self.boxes.remove(name)

@@ -167,7 +167,8 @@ static int find(const struct storeimages *c, const char *key, const char **ret_w
 static int say_full(const struct storeimages *c, struct err **e)
 {
 	(void)err_set(e, ENOSPC, "the image of the store cannot be made: the file system of '%s' is full", c->path);
-	return err_hint(e, "igloo slot gc frees what can be made again; without --store-image none is needed");
+	(void)err_hint(e, "igloo slot gc frees what can be made again; without --store-image none is needed");
+	return -ENOSPC;
 }
 
 static bool is_full(const struct storeimages *c)

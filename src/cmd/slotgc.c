@@ -194,7 +194,7 @@ static int one(const char *id, bool only, struct str *s, json_t *list, struct er
 static int collect_images(struct str *s, json_t *document, struct err **e)
 {
 	_cleanup_storeimages_ struct storeimages cache = {.dir = -1};
-	struct storeimages_info info;
+	struct storeimages_info info = {0};
 	int r = storeimages_open(&cache, e);
 
 	if (r == 0)

@@ -31,7 +31,7 @@ static int make_mask(void)
 	const struct dirent *ent;
 	int r = !image || mask < 0 ? -errno : 0;
 
-	while (r == 0 && (ent = readdir(image)))
+	while (image && r == 0 && (ent = readdir(image)))
 		if (strcmp(ent->d_name, ".") != 0 && strcmp(ent->d_name, "..") != 0 &&
 		    mknodat(mask, ent->d_name, S_IFCHR, 0) < 0)
 			r = -errno;

@@ -53,7 +53,7 @@ rm -rf "$images"
 if [[ $EUID == 0 ]] && unshare --mount true 2>/dev/null; then
 	mkdir "$T/small"
 	# shellcheck disable=SC2016
-	says "a full file system of the cache" 125 '*image of the store*is full*hint:*slot gc*' unshare --mount bash -c '
+	says "a full file system of the cache" 125 '*image of the store*do not fit*hint:*slot gc*' unshare --mount bash -c '
 		mount -t tmpfs -o size=4m tmpfs "$1" && shift && exec "$@"' - "$T/small" env XDG_CACHE_HOME="$T/small" "${with[@]}" -- true
 	is "in one message" "$(grep -c '^igloo: ' <<<"$err")" 1
 else
@@ -97,6 +97,11 @@ like "also as JSON" "$(igloo slot gc --json)" '*"storeImages":{"bytes":*,"freedB
 ok "it is there" test -f "$image"
 
 # -- the second: from the cache, which is damaged ------------------------------------------------------------------------
+
+if [[ $EUID != 0 ]]; then
+	skip "a damaged image, and one that is removed" "root (as anybody else it is the same, and slow)"
+	exit
+fi
 
 cp "$image" "$T/image"
 truncate -s 8192 "$T/image"

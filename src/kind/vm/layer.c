@@ -25,19 +25,28 @@ static bool has_disk(const struct box_spec *spec)
 /* There since layer_furnish(), but for one that was removed from the cache meanwhile. */
 static int open_store(const struct kind_box *box, struct layer *l, struct err **e)
 {
-	_cleanup_free_ char *path = NULL;
-
 	if (box->spec->machine.store_image)
-		l->store = storelayer_open(box->slot, box->spec, &path, e);
+		l->store = storelayer_open(box->slot, box->spec, NULL, e);
 	return box->spec->machine.store_image && l->store < 0 ? l->store : 0;
+}
+
+static int refuse_system(const struct box_spec *spec, struct err **e)
+{
+	const struct box_machine *m = &spec->machine;
+
+	if (layer_wanted(spec) || (!m->disk && !m->overlay && !m->store_image))
+		return 0;
+	return err_set(e, EINVAL,
+		       "--disk, --overlay and --store-image are for igloo's own guest, not for one with a system");
 }
 
 int layer_furnish(const struct slot *slot, struct box_spec *spec, struct err **e)
 {
 	int fd;
+	int r = refuse_system(spec, e);
 
-	if (!spec->machine.store_image)
-		return 0;
+	if (r < 0 || !spec->machine.store_image)
+		return r;
 	fd = storelayer_open(slot, spec, &spec->machine.store_path, e);
 	if (fd < 0)
 		return fd;
@@ -48,14 +57,10 @@ int layer_furnish(const struct slot *slot, struct box_spec *spec, struct err **e
 int layer_open(const struct kind_box *box, struct layer *ret, struct err **e)
 {
 	const struct box_machine *m = &box->spec->machine;
-	int r = 0;
+	int r = refuse_system(box->spec, e);
 
 	*ret = (struct layer)LAYER_INIT;
-	if (!layer_wanted(box->spec) && (m->disk || m->overlay || m->store_image))
-		return err_set(e, EINVAL,
-			       "--disk, --overlay and --store-image are for igloo's own guest, not for one with a "
-			       "system");
-	if (has_disk(box->spec)) {
+	if (r == 0 && has_disk(box->spec)) {
 		r = slotdisk_claim(box->slot, e);
 		if (r == 0)
 			r = ret->image = slotdisk_open(box->slot, m->disk, box->spec->name, e);

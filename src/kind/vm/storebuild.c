@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <poll.h>
 #include <sched.h>
@@ -25,6 +26,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,7 +42,7 @@ enum {
 	TIME_LIMIT_MS = 3600 * 1000,
 	OUTPUT_MAX = 1 << 30, /* what it is at, for each file; dropped */
 	QUIET_MS = 1000,
-	IMAGE_MAX_GIB = 256, /* a file of a box may be as large as it says, and have nothing in it */
+	WALK_FDS = 64,
 };
 
 int storebuild_find(char **ret, struct err **e)
@@ -171,9 +173,9 @@ static int make_root(const struct storebuild *b, const char *to, struct err **e)
 
 /* --- the process -------------------------------------------------------------------------------------------------- */
 
-static int shut_in(struct err **e)
+static int shut_in(uint64_t room, struct err **e)
 {
-	const struct rlimit size = {.rlim_cur = (rlim_t)IMAGE_MAX_GIB << 30, .rlim_max = (rlim_t)IMAGE_MAX_GIB << 30};
+	const struct rlimit size = {.rlim_cur = room, .rlim_max = room};
 	const struct rlimit no_core = {0};
 	_cleanup_close_ int top = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r = top < 0 ? -errno : rootfs_seal(top);
@@ -186,6 +188,33 @@ static int shut_in(struct err **e)
 	if (r == 0)
 		r = filter_load();
 	return r < 0 ? err_errno(e, -r, "cannot shut mkfs.erofs in") : 0;
+}
+
+/* Of files with several names each name has a part: they may be of other paths. */
+static uint64_t needed;
+
+static int add_needed(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	if (S_ISREG(st->st_mode) && st->st_nlink > 0)
+		needed += (uint64_t)st->st_size / st->st_nlink;
+	return 0;
+}
+
+/* Before anything is written: a file of a box may be as large as it likes, with nothing in it. */
+static int check_room(const struct storebuild *b, uint64_t room, struct err **e)
+{
+	_cleanup_str_ struct str want = STR_INIT;
+	_cleanup_str_ struct str has = STR_INIT;
+
+	if (nftw("/" CLOSURE, add_needed, WALK_FDS, FTW_PHYS) < 0)
+		return err_errno(e, errno, "cannot look at the store paths");
+	if (needed <= room)
+		return 0;
+	size_add(&want, needed);
+	size_add(&has, room);
+	(void)err_set(e, ENOSPC, "%zu store paths of %s do not fit: the file system of igloo's cache has %s free",
+		      b->paths->n, str_text(&want), str_text(&has));
+	return err_hint(e, "igloo slot gc frees what can be made again; without --store-image none is needed");
 }
 
 /* No compression: the host's page cache has it unpacked, and an emulated processor would unpack it slowly. */
@@ -209,7 +238,7 @@ static int run_mkfs(const char *program, struct err **e)
 	return spawn_check(&s, NULL, e);
 }
 
-static void ATTR_NORETURN run(const struct storebuild *b, const char *to, int go, int report)
+static void ATTR_NORETURN run(const struct storebuild *b, const char *to, uint64_t room, int go, int report)
 {
 	_cleanup_err_ struct err *e = NULL;
 	sigset_t none;
@@ -229,8 +258,10 @@ static void ATTR_NORETURN run(const struct storebuild *b, const char *to, int go
 		report = STDERR_FILENO + 1;
 		fd_close_from(report + 1);
 		(void)fcntl(report, F_SETFD, FD_CLOEXEC);
-		r = shut_in(&e);
+		r = shut_in(room, &e);
 	}
+	if (r == 0)
+		r = check_room(b, room, &e);
 	if (r == 0)
 		r = run_mkfs(b->program, &e);
 	if (r < 0)
@@ -274,18 +305,19 @@ int storebuild_make(const struct storebuild *b, const char *to, struct err **e)
 				CLONE_NEWUTS | CLONE_NEWCGROUP;
 	int go[2] = {-1, -1};
 	int report[2] = {-1, -1};
+	struct statvfs fs;
 	int status = 0;
 	pid_t pid = -1;
-	int r = 0;
+	int r = statvfs(to, &fs) < 0 ? err_errno(e, errno, "cannot look at the file system of '%s'", to) : 0;
 
-	if (pipe2(go, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0)
+	if (r == 0 && (pipe2(go, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0))
 		r = err_errno(e, errno, "cannot make a pipe");
 	if (r == 0)
 		pid = ns_fork(spaces, NULL);
 	if (pid == 0) {
 		(void)close_fd(go[1]);
 		(void)close_fd(report[0]);
-		run(b, to, go[0], report[1]);
+		run(b, to, (uint64_t)fs.f_bavail * fs.f_frsize, go[0], report[1]);
 	}
 	report[1] = close_fd(report[1]);
 	if (r == 0 && pid < 0)
@@ -307,5 +339,7 @@ int storebuild_make(const struct storebuild *b, const char *to, struct err **e)
 		(void)close_fd(go[i]);
 		(void)close_fd(report[i]);
 	}
-	return r < 0 ? err_wrap(e, "the image of the store") : 0;
+	if (r < 0)
+		(void)err_wrap(e, "the image of the store");
+	return r;
 }

@@ -29,7 +29,8 @@ struct storebuild {
 };
 
 /* Writes the image of the paths, names without "/nix/store/", into the file at `to`, which is empty: the same bytes
- * from the same paths. Shows on a terminal what it is at. Its process ends with the caller's. */
+ * from the same paths. -ENOSPC, with nothing written, where they do not fit. Shows on a terminal what it is at. Its
+ * process ends with the caller's. */
 int storebuild_make(const struct storebuild *b, const char *to, struct err **e);
 
 #endif

@@ -52,9 +52,12 @@ int storelayer_open(const struct slot *slot, const struct box_spec *spec, char *
 	if (r < 0)
 		return r;
 	fd = storeimage_get(&cache, key, &maker, &made, e);
-	if (fd < 0)
-		return err_wrap(e, "--store-image");
+	if (fd < 0) {
+		(void)err_wrap(e, "--store-image");
+		return fd;
+	}
 	say(spec, fd, made, begun);
-	*ret_path = storeimage_path(&cache, key);
+	if (ret_path)
+		*ret_path = storeimage_path(&cache, key);
 	return fd;
 }
