@@ -3,7 +3,7 @@
  * side gets frames that are right, then one ERR, then the end; and nothing is left. */
 #include "guest_box.h"
 
-enum { PORT = 3, QUICK_MS = 10000 };
+enum { PORT = 3, MONITOR = 5, QUICK_MS = 10000 };
 
 /* --- the impostors ------------------------------------------------------------------------------------------------ */
 
@@ -120,6 +120,14 @@ __attribute__((constructor)) static void play(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "fake-deaf") == 0) {
 		hello();
+		stay();
+	}
+	if (strcmp(argv[1], "fake-full") == 0) {
+		static const char events[] = "{\"event\": \"BLOCK_IO_ERROR\", \"data\": {\"nospace\": true}}\n"
+					     "{\"event\": \"STOP\"}\n";
+
+		hello();
+		(void)!write(MONITOR, events, sizeof(events) - 1);
 		stay();
 	}
 	if (strcmp(argv[1], "fake-leaves") == 0) {
@@ -292,6 +300,18 @@ TEST(leaves_children)
 	begin("fake-children", "20000");
 	listen_for(QUICK_MS, &t);
 	CHECK(t.ended && t.err.errnum == EIO);
+	CHECK(box_wait() == 0);
+}
+
+/* QEMU stops a machine whose disk's file has no room: nobody would go on. */
+TEST(is_stopped_by_qemu)
+{
+	struct told t;
+
+	begin("fake-full", "20000");
+	listen_for(QUICK_MS, &t);
+	CHECK(t.ended && t.greeted && t.err.errnum == ENOSPC && t.err.stage == MSG_STAGE_MACHINE);
+	CHECK(strstr(t.words, "no space is left on this host"));
 	CHECK(box_wait() == 0);
 }
 
