@@ -293,7 +293,13 @@ wait $pid
 is "ends its start" $? 125
 like "which says so" "$(<"$T/start")" "*'machine' was stopped while it started"
 is "it is stopped" "$(status_of machine)" stopped
-prints "and starts" machine igloo start machine
+igloo start machine >"$T/start" 2>&1 &
+pid=$!
+igloo start machine >"$T/start2" 2>&1
+wait $pid
+is "two starts at once: one of them starts it" "$(cat "$T/start" "$T/start2" | grep -cx machine)" 1
+is "the other says so" "$(cat "$T/start" "$T/start2" | grep -cE "'machine' (runs already|is being started)")" 1
+ok "it runs" within 60 boots
 prints "igloo exec" "$(basename "$(find "$IGLOO_TEST_KERNEL/lib/modules" -mindepth 1 -maxdepth 1 | head -n 1)")" \
 	igloo exec machine -- cat /proc/sys/kernel/osrelease
 try igloo stop --json machine

@@ -110,6 +110,20 @@ is "what was kept is there, and what it builds on" "$(igloo logs stays | sed '/^
 like "igloo slot ls: who has it" "$(igloo slot ls --json)" '*"disk":{*"box":"stays"*'
 says "slot rm --disk: not while it is used" 125 "*in use by box 'stays'*" igloo slot rm --yes --disk "$(basename "$(dirname "$(disk)")")"
 
+# A sandbox of the slot adds a path meanwhile; the machine goes on, and can have the same.
+echo more >"$T/tmp/more"
+more=$(igloo run --offline --share-ro "$T/tmp" -- nix-store --add "$T/tmp/more")
+prints "what a sandbox adds meanwhile does not disturb a machine" "$more more" igloo exec stays -- bash -c '
+	echo more >/tmp/more; path=$(nix-store --add /tmp/more) && nix-store --check-validity "$path" && echo "$path $(<"$path")"'
+
+# The command changes the flake and enters again.
+if [[ $EUID == 0 ]]; then
+	sed -i 's/packages = \[/NEW = "added"; &/' flake.nix
+	prints "nix develop after the flake was edited" added igloo exec stays -- bash -c 'nix develop --offline -c printenv NEW && sync'
+else
+	skip "nix develop after the flake was edited" "root: once is enough, it is slow"
+fi
+
 # Another machine at the same time has another slot, one that asks for this very one is refused.
 "${vm[@]}" --overlay -- bash -c 'echo x >~/x; df --output=fstype ~ /nix/var | tail -n 1; nix-store --check-validity '"$added"' && echo valid' >"$T/overlay" 2>"$T/err"
 is "--overlay needs no disk: store, database and HOME in memory" "$(xargs <"$T/overlay")" "tmpfs valid"
@@ -139,8 +153,11 @@ rm -f go ready
 # -- the third: after QEMU was killed -----------------------------------------------------------------------------------
 
 begin=$last
-try "${vm[@]}" --disk 256M -- bash -c 'cat ~/number; grep -c once <<<"$(nix-store -q '"$built"' 2>&1)"'
+# shellcheck disable=SC2016
+try "${vm[@]}" --disk 256M -- bash -c 'cat ~/number; grep -c once <<<"$(nix-store -q '"$built"' 2>&1)"
+	nix-store --check-validity '"$more"' /nix/store/*-nix-shell-env >~/log 2>&1 && echo "NEW=$NEW"'
 like "what was synced is there" "$([[ ${out%%$'\n'*} -ge $begin ]] && echo yes || echo "no: $out, $err, not $begin")" yes
+[[ $EUID != 0 ]] || is "and what nix develop built; the next task has the new flake" "$(tail -n 1 <<<"$out")" "NEW=added"
 like "a smaller --disk is a note" "$err" '*stays at 600 MiB*'
 
 # -- damage -------------------------------------------------------------------------------------------------------------

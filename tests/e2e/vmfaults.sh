@@ -176,6 +176,23 @@ if python3 -c 'import pexpect' 2>/dev/null; then
 	ok "the terminal closes during the start: QEMU ends" within 10 gone "$qemu"
 	wait $pid
 	clean "a terminal that closed"
+	python3 - "$T/close" "${vm[@]}" --name closes -- bash -c 'trap "touch told; exit" HUP; touch begun; while :; do sleep 1; done' <<-'END' &
+		import pexpect, signal, sys
+		signal.signal(signal.SIGHUP, signal.SIG_DFL)
+		child = pexpect.spawn(sys.argv[2], sys.argv[3:], timeout=60, ignore_sighup=False)
+		open(sys.argv[1]).read()
+		child.ptyproc.fileobj.close()
+		child.wait()
+	END
+	pid=$!
+	ok "a machine at a terminal" within 60 test -e begun
+	qemu=$(of closes)
+	: >"$T/close"
+	ok "which closes: the command is told" within 20 test -e told
+	ok "and QEMU ends" within 20 gone "$qemu"
+	wait $pid
+	rm -f begun told
+	clean "a terminal of a running machine that closed"
 else
 	skip "the terminal closes" "python3-pexpect"
 fi
