@@ -395,6 +395,22 @@ void slotdisk_sweep(struct slot *slot)
 	}
 }
 
+int slotdisk_check_room(const struct slot *slot, uint64_t bytes, uint64_t *ret_room, struct err **e)
+{
+	struct slotdisk_info info = {0};
+	struct statvfs fs;
+	int r = 0;
+
+	*ret_room = 0;
+	slotdisk_look(slot->dir, &info);
+	if (bytes > info.bytes && fstatvfs(slot->dir, &fs) == 0) {
+		*ret_room = (uint64_t)fs.f_bavail * fs.f_frsize + info.used;
+		r = check_room(slot, slot->dir, bytes, info.used, e);
+	}
+	slotdisk_info_release(&info);
+	return r;
+}
+
 /* --- from outside ------------------------------------------------------------------------------------------------- */
 
 void slotdisk_look(int slot_dir, struct slotdisk_info *ret)

@@ -51,6 +51,9 @@ void slotdisk_settle(const struct slot *slot);
 /* Removes what a start that was killed left half made, if nobody has the disk. */
 void slotdisk_sweep(struct slot *slot);
 
+/* -ENOSPC if a disk of that size could not be filled. *ret_room: what it could have; 0 when it has as much already. */
+int slotdisk_check_room(const struct slot *slot, uint64_t bytes, uint64_t *ret_room, struct err **e);
+
 struct slotdisk_info {
 	uint64_t bytes; /* as a machine sees it; 0: there is no image */
 	uint64_t used;  /* on the host */

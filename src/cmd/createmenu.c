@@ -33,10 +33,11 @@ static const struct menu_entry no_more[] = {{"", "no more"}};
 /* What can be switched on, as far as this igloo has it. */
 static const struct {
 	const char *option;
-	bool machine; /* for a vm only */
+	bool machine;       /* for a vm only */
+	const char *values; /* of an option that takes a text: "A B" */
 } features[] = {
-	{"overlay", true}, {"audio", true},      {"display", true},  {"nested", true},
-	{"clone", false},  {"read-only", false}, {"offline", false},
+	{"overlay", true, NULL}, {"audio", true, NULL},      {"display", true, "window vnc"}, {"nested", true, NULL},
+	{"clone", false, NULL},  {"read-only", false, NULL}, {"offline", false, NULL},
 };
 enum { ENTRIES_MAX = 32 };
 
@@ -207,8 +208,14 @@ static int ask_kind(struct asking *a, bool disk_chosen, bool *ret_machine, struc
 }
 
 /* An option with choices is a feature for each of them. */
-static void add_feature(const struct opt *o, struct menu_entry *entries, size_t *n, struct strv *texts)
+static void add_feature(const struct opt *o, const char *values, struct menu_entry *entries, size_t *n,
+			struct strv *texts)
 {
+	_cleanup_strv_ struct strv words = STRV_INIT;
+
+	strv_split(&words, values ? values : "", ' ');
+	for (size_t i = 0; i < words.n; i++)
+		strv_addf(texts, "--%s=%s", o->name, words.v[i]);
 	if (o->kind == OPT_FLAG)
 		strv_addf(texts, "--%s", o->name);
 	for (const char *const *c = o->kind == OPT_CHOICE ? o->choices : NULL; c && *c; c++)
@@ -217,7 +224,7 @@ static void add_feature(const struct opt *o, struct menu_entry *entries, size_t 
 		entries[*n] = (struct menu_entry){texts->v[*n - 1], texts->v[*n - 1] + 2};
 }
 
-static int ask_features(struct asking *a, bool machine, struct err **e)
+static int ask_features(struct asking *a, bool disk_chosen, bool machine, struct err **e)
 {
 	struct menu_entry entries[ENTRIES_MAX] = {none[0]};
 	_cleanup_strv_ struct strv texts = STRV_INIT;
@@ -235,8 +242,10 @@ static int ask_features(struct asking *a, bool machine, struct err **e)
 	for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
 		const struct opt *o = option_of(a->cmd, features[i].option);
 
-		if (o && (machine || !features[i].machine))
-			add_feature(o, entries, &q.n, &texts);
+		/* With a disk there is no overlay. */
+		if (o && (machine || !features[i].machine) &&
+		    !(disk_chosen && o->clashes && strcmp(o->clashes, "disk") == 0))
+			add_feature(o, features[i].values, entries, &q.n, &texts);
 	}
 	r = menu_ask(&a->menu, &q, &answer, e);
 	if (r == 0 && answer.n > 0)
@@ -305,7 +314,7 @@ int createmenu_ask(const struct cmd *cmd, struct strv *argv, struct err **e)
 	if (r == 0)
 		r = ask_kind(&a, disk_chosen, &machine, e);
 	if (r == 0)
-		r = ask_features(&a, machine, e);
+		r = ask_features(&a, disk_chosen, machine, e);
 	if (r == 0)
 		r = ask_rest(&a, e);
 	if (r == 0) {

@@ -10,7 +10,6 @@
 #include "cmd/enterguest.h"
 #include "cmd/machineoptions.h"
 #include "cmd/sharing.h"
-#include "cmd/sizes.h"
 #include "cmd/sshagent.h"
 #include "net/policy.h"
 #include "nix/storepath.h"
@@ -317,28 +316,16 @@ static bool has_machine(const char *name)
 	return name && kind_find(name, &kind, NULL) == 0 && kind->machine;
 }
 
-static void say_sizes(const struct box_limits *limits)
-{
-	const struct sizes asked = {.memory = limits->memory, .cpu_milli = limits->cpu_milli};
-	_cleanup_strv_ struct strv notes = STRV_INIT;
-	struct sizes host;
-
-	sizes_of_host(NULL, &host);
-	sizes_add_notes(&asked, &host, &notes);
-	for (size_t i = 0; i < notes.n; i++)
-		log_note("%s", notes.v[i]);
-}
-
 /* What a machine cannot keep is refused, and what only a machine has. */
 static int check_kind(const struct box_options *o, const struct enter *in, struct err **e)
 {
 	const char *name = in->kind->name;
+	int r;
 
 	if (!in->kind->machine)
 		return o->kernel || o->accel
 			       ? err_set(e, EINVAL, "--kernel and --accel are for --in vm, not for a %s", name)
 			       : machineoptions_refuse(o, name, e);
-	say_sizes(&in->spec.limits);
 	if (in->spec.limits.pids && o->guest && str_starts(o->guest, "nixos")) {
 		(void)err_set(e, ENOTSUP, "--pids cannot be set for --guest nixos, whose systemd limits processes");
 		return err_hint(
@@ -347,7 +334,8 @@ static int check_kind(const struct box_options *o, const struct enter *in, struc
 	}
 	if (in->ssh_keys.n > 0)
 		return err_set(e, ENOTSUP, "a %s cannot use the SSH agent yet", name);
-	return machineoptions_check(o, e);
+	r = machineoptions_check(o, e);
+	return r < 0 ? r : machineoptions_check_sizes(o, &in->spec.limits, in->slot, e);
 }
 
 /* Limits that this process cannot set may be there for one that the user's systemd starts. */

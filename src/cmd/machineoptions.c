@@ -1,7 +1,9 @@
 #include "cmd/machineoptions.h"
 
+#include "base/log.h"
 #include "box/display.h"
 #include "box/slotdisk.h"
+#include "cmd/sizes.h"
 
 #include <errno.h>
 #include <string.h>
@@ -114,6 +116,25 @@ int machineoptions_check(const struct box_options *o, struct err **e)
 	if (o->guest && strcmp(o->guest, "nixos") == 0 && machineoptions_arch(o))
 		return err_set(e, ENOTSUP, "--guest nixos: a system of its own is of this machine's architecture only");
 	return display_parse(o->display, &display, e);
+}
+
+int machineoptions_check_sizes(const struct box_options *o, const struct box_limits *limits, const struct slot *slot,
+			       struct err **e)
+{
+	const struct sizes asked = {.memory = limits->memory, .cpu_milli = limits->cpu_milli, .disk = o->disk};
+	_cleanup_strv_ struct strv notes = STRV_INIT;
+	struct sizes host;
+	int r = 0;
+
+	sizes_of_host(NULL, &host);
+	if (o->disk)
+		r = slotdisk_check_room(slot, o->disk, &host.disk, e);
+	if (r < 0)
+		return r;
+	sizes_add_notes(&asked, &host, &notes);
+	for (size_t i = 0; i < notes.n; i++)
+		log_note("%s", notes.v[i]);
+	return 0;
 }
 
 void machineoptions_fill(const struct box_options *o, struct box_machine *to)

@@ -2,6 +2,7 @@
 #ifndef IGLOO_CMD_MACHINEOPTIONS_H
 #define IGLOO_CMD_MACHINEOPTIONS_H
 
+#include "box/slot.h"
 #include "box/spec.h"
 #include "cmd/boxoptions.h"
 
@@ -16,6 +17,10 @@ int machineoptions_refuse(const struct box_options *o, const char *kind, struct 
 
 /* Whether they are well written; -EINVAL. */
 int machineoptions_check(const struct box_options *o, struct err **e);
+/* Whether a machine of such limits, with its slot's disk, fits on this host: -ENOSPC. What would take most of it is
+ * said. */
+int machineoptions_check_sizes(const struct box_options *o, const struct box_limits *limits, const struct slot *slot,
+			       struct err **e);
 
 void machineoptions_fill(const struct box_options *o, struct box_machine *to);
 

@@ -70,6 +70,7 @@ def numbered_lists():
     child.expect_exact("4) 8G")
     answer(child, "Memory [1]", "4")
     answer(child, "Processors [1]", "3cpu")
+    answer(child, "Disk [1]", "")
     answer(child, "Name [1]", "by-list")
     answer(child, "Kind [1]", "1")
     answer(child, "Features [1]", "3, 4")
@@ -86,7 +87,7 @@ def numbered_lists():
 
 def all_by_return():
     child = spawn()
-    for question in "Memory", "Processors", "Name", "Kind", "Features", "Port", "Share", "Share (read only)":
+    for question in "Memory", "Processors", "Disk", "Name", "Kind", "Features", "Port", "Share", "Share (read only)":
         answer(child, question + " [1]", "")
     assert ended(child) == 0
     assert options("project") == ["--in=sandbox"]
@@ -104,6 +105,9 @@ def wrong_answers_are_asked_again():
     answer(child, "Processors [1]", "200cpu")
     child.expect_exact("0.001 to 128 processors")
     answer(child, "Processors [1]", "")
+    answer(child, "Disk [1]", "1M")
+    child.expect_exact("out of range: 256 MiB to")
+    answer(child, "Disk [1]", "")
     answer(child, "Name [1]", "Not a name")
     child.expect_exact("is not a name")
     answer(child, "Name [1]", "wrong")
@@ -122,11 +126,46 @@ def wrong_answers_are_asked_again():
     assert options("wrong") == ["--in=vm"]
 
 
+def a_disk_is_a_machines():
+    child = spawn()
+    answer(child, "Memory [1]", "2")
+    answer(child, "Processors [1]", "1cpu")
+    for line in "2) 20G", "3) 50G", "4) 100G", "5) 200G":
+        child.expect_exact(line)
+    answer(child, "Disk [1]", "300M")
+    answer(child, "Name [1]", "disk")
+    assert "sandbox" not in child.before, child.before
+    answer(child, "Kind [1]", "1")
+    child.expect_exact("Features")
+    child.expect_exact("display=vnc")
+    assert "overlay" not in child.before, child.before
+    answer(child, "Features [1]", "audio, display=vnc")
+    for question in "Port", "Share", "Share (read only)":
+        answer(child, question + " [1]", "")
+    assert ended(child) == 0
+    got = options("disk")
+    assert got == ["--in=vm", "--cpus=1", "--memory=2G", "--display=vnc", "--audio", "--disk=300M"], got
+
+
+def a_disk_that_does_not_fit():
+    child = spawn()
+    answer(child, "Memory [1]", "")
+    answer(child, "Processors [1]", "")
+    answer(child, "Disk [1]", "9999G")
+    answer(child, "Name [1]", "large")
+    for question in "Kind", "Features", "Port", "Share", "Share (read only)":
+        answer(child, question + " [1]", "")
+    child.expect("--disk: 9.7 TiB are not to be had: .* has .* free")
+    assert ended(child) == 125
+    nothing_was_made()
+
+
 def a_name_that_is_taken():
     igloo("create", "-C", tests.project, "project")
     child = spawn()
     answer(child, "Memory [1]", "")
     answer(child, "Processors [1]", "")
+    answer(child, "Disk [1]", "")
     child.expect_exact("1) project-2")
     answer(child, "Name [1]", "project")
     child.expect_exact("there is already a box called 'project'")
@@ -180,6 +219,8 @@ def by_fzf():
     child.send("\x1b[B\x1b[B\r")
     fzf_question(child, "Processors")
     child.send("6cpu\r")
+    fzf_question(child, "Disk")
+    child.send("\r")
     fzf_question(child, "Name")
     child.send("by-fzf\r")
     fzf_question(child, "Kind")
@@ -215,7 +256,8 @@ def leaving_fzf():
     nothing_was_made()
 
 
-functions = [numbered_lists, all_by_return, wrong_answers_are_asked_again, a_name_that_is_taken, leaving,
+functions = [numbered_lists, all_by_return, wrong_answers_are_asked_again, a_disk_is_a_machines,
+             a_disk_that_does_not_fit, a_name_that_is_taken, leaving,
              options_leave_no_questions]
 if shutil.which("fzf", path=tests.env["PATH"]):
     functions += [by_fzf, leaving_fzf]
