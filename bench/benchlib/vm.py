@@ -27,7 +27,10 @@ SIZE = ["--cpus", "1", "--memory", "512M"]
 FLAKE = """{
   inputs.nixpkgs.url = "path:PKGS";
   outputs = { self, nixpkgs }: let pkgs = nixpkgs.legacyPackages.SYSTEM; in {
-    devShells.SYSTEM.default = pkgs.mkShell { packages = with pkgs; [ bash coreutils openssh-server ]; MORE };
+    devShells.SYSTEM = {
+      default = pkgs.mkShell { packages = with pkgs; [ bash coreutils openssh-server ]; ATTRIBUTES };
+      SHELLS
+    };
   };
 }
 """
@@ -116,8 +119,9 @@ class Start(Subject):
 
 
 class Machines:
-    def __init__(self, bench, more=""):
-        """`more`: attributes of the dev shell."""
+    """attributes: of the dev shell; shells: more of them; both as Nix, to which `pkgs` and `system` are known."""
+
+    def __init__(self, bench, attributes="", shells=""):
         self.bench = bench
         self.repository = os.path.join(bench.folder, "repo-vm")
         flake = os.path.join(bench.cache, "vm-flake")
@@ -126,7 +130,8 @@ class Machines:
         call([DEBNIX, "build", "--out", flake, *PACKAGES], env=bench.outer)
         os.mkdir(self.repository)
         with open(f"{self.repository}/flake.nix", "w") as out:
-            out.write(FLAKE.replace("MORE", more).replace("PKGS", flake).replace("SYSTEM", f"{os.uname().machine}-linux"))
+            text = FLAKE.replace("ATTRIBUTES", attributes).replace("SHELLS", shells)
+            out.write(text.replace("PKGS", flake).replace("SYSTEM", f"{os.uname().machine}-linux"))
         bench.commit(self.repository)
         call(["nix", "flake", "lock"], cwd=self.repository, env=bench.nix_env)
         bench.commit(self.repository)

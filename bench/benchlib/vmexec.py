@@ -1,4 +1,4 @@
-"""Commands in a machine that runs: `igloo exec` beside ssh, and beside a sandbox in an environment with a shellHook."""
+"""Commands in a machine that runs: `igloo exec` beside a new ssh connection."""
 
 import socket
 import subprocess

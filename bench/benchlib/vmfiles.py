@@ -84,7 +84,7 @@ def once(machines, way, name, turn):
 
 def vmfiles(bench, peers, rounds):
     row = Row("vmfiles", "files of a machine of 1 processor and 512 MiB, in ms, by the machine's clock")
-    machines = Machines(bench, DATA)
+    machines = Machines(bench, attributes=DATA)
     rounds = max(3, min(rounds // 8, 5))
     ways = []
     try:
