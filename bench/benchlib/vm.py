@@ -100,7 +100,7 @@ class Start(Subject):
 
     def __init__(self, name, argv, env, cwd, **more):
         super().__init__(name, argv, env, cwd=cwd, **more)
-        self.ends = []
+        self.ends, self.warm_up = [], True
 
     def once(self, log, keep=True):
         if self.failure:
@@ -320,6 +320,7 @@ def peer_starts(row, machines, peers, bare, kvm):
     try:
         found.append(Start("the same QEMU, Debian's cloud kernel, systemd", vmpeers.debian_argv(vmpeers.debian(peers), bare),
                            bench.env, bench.folder, rounds=3))
+        found[0].warm_up = False  # it takes 20 s
     except (Failed, OSError) as why:
         row.notes.append(f"Debian with systemd: {why}")
     try:
@@ -333,7 +334,8 @@ def peer_starts(row, machines, peers, bare, kvm):
 
 def starts(row, machines, subjects, rounds):
     for subject in subjects:
-        subject.once(machines.bench.log, keep=False)
+        if subject.warm_up:
+            subject.once(machines.bench.log, keep=False)
     for turn in range(rounds):
         for subject in subjects:
             if due(subject, turn, rounds):
