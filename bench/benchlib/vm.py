@@ -451,7 +451,8 @@ def vm(bench, peers, rounds):
         row.notes.append(f"accelerator: {'KVM' if kvm else 'TCG'}; {machine.version(argv[0])}")
         bare = Start("the same QEMU, kernel, bare init", bare_argv(machines, argv), bench.env, bench.folder)
         igloo = Start("igloo run --in vm -- echo", machines.run("echo", "ready"), bench.env, bench.folder)
-        others = peer_starts(row, machines, peers, bare.argv, kvm)
+        others = [Start("the same with --overlay, no disk", machines.run("echo", "ready", options=["--overlay"]), bench.env,
+                        bench.folder, rounds=5), *peer_starts(row, machines, peers, bare.argv, kvm)]
         starts(row, machines, [bare, igloo, *others], rounds)
         row.compare("igloo / bare init, to first output", igloo, bare, 1.15)
         memory(row, machines)
