@@ -119,7 +119,7 @@ class Start(Subject):
 
 
 class Machines:
-    """attributes: of the dev shell; shells: more of them; both as Nix, to which `pkgs` and `system` are known."""
+    """attributes: of the dev shell; shells: more of them; both as Nix, to which `pkgs` is known."""
 
     def __init__(self, bench, attributes="", shells=""):
         self.bench = bench
