@@ -14,7 +14,7 @@ static int make(void *arg, const char *path, struct err **e)
 	return storebuild_make(arg, path, e);
 }
 
-static void say(const struct box_spec *spec, int fd, bool made, int64_t begun)
+static void say(const struct box_spec *spec, int fd, bool made, bool starts, int64_t begun)
 {
 	_cleanup_str_ struct str size = STR_INIT;
 	struct stat st;
@@ -25,7 +25,7 @@ static void say(const struct box_spec *spec, int fd, bool made, int64_t begun)
 	if (made)
 		log_verbose("an image of %zu store paths was made, of %s, in %lld ms", spec->closure.n, str_text(&size),
 			    (long long)(clock_ms(CLOCK_MONOTONIC) - begun));
-	else
+	else if (starts)
 		log_verbose("the machine has %zu store paths from an image, of %s", spec->closure.n, str_text(&size));
 }
 
@@ -56,7 +56,7 @@ int storelayer_open(const struct slot *slot, const struct box_spec *spec, char *
 		(void)err_wrap(e, "--store-image");
 		return fd;
 	}
-	say(spec, fd, made, begun);
+	say(spec, fd, made, !ret_path, begun);
 	if (ret_path)
 		*ret_path = storeimage_path(&cache, key);
 	return fd;

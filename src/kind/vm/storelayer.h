@@ -10,7 +10,7 @@
 #define STORELAYER_SERIAL "igloo-store"
 
 /* The image for the box's spec->closure, from igloo's cache, made where it is not there (box/storeimage.h). Returns a
- * descriptor for reading, locked; *ret_path (may be NULL), the caller's to free, says where
+ * descriptor for reading, locked; *ret_path (NULL: the machine starts now), the caller's to free, says where
  * it is. -ENOENT without mkfs.erofs. */
 int storelayer_open(const struct slot *slot, const struct box_spec *spec, char **ret_path, struct err **e);
 
