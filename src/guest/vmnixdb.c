@@ -30,7 +30,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { USER = 1000, DUMP_MAX = 256 << 20, COPY_TRIES = 40, COPY_PAUSE_MS = 50, NIX_MS = 300000, STAMP_MAX = 256 };
+enum {
+	USER = 1000,
+	DUMP_MAX = 256 << 20,
+	COPY_TRIES = 40,
+	COPY_PAUSE_MS = 50,
+	NIX_MS = 300000,
+	STAMP_MAX = 256,
+	EXIT_FOREIGN = 125
+};
 
 static const char main_file[] = "db.sqlite";
 static const char wal_file[] = "db.sqlite-wal";
@@ -154,9 +162,10 @@ static void ATTR_NORETURN run_nix(const struct vmnixdb *db, char *option, int in
 	if (chroot(db->root) < 0 || chdir("/") < 0 || setgroups(0, NULL) < 0 || setgid(USER) < 0 || setuid(USER) < 0)
 		_exit(126);
 	(void)execve(program, argv, env);
-	_exit(127);
+	_exit(errno == ENOEXEC ? EXIT_FOREIGN : 127);
 }
 
+/* -ENOEXEC: it is of another architecture, the host's. */
 static int wait_for(pid_t pid, int64_t end)
 {
 	int status;
@@ -168,7 +177,9 @@ static int wait_for(pid_t pid, int64_t end)
 		(void)kill(pid, SIGKILL);
 		k = waitpid(pid, &status, 0);
 	}
-	return k == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
+	if (k != pid || !WIFEXITED(status))
+		return -EIO;
+	return WEXITSTATUS(status) == 0 ? 0 : WEXITSTATUS(status) == EXIT_FOREIGN ? -ENOEXEC : -EIO;
 }
 
 /* Takes its output until the end of it. */
@@ -357,6 +368,10 @@ int vmnixdb_finish(const struct vmnixdb *db)
 		r = swap(layer);
 	if (r == 0 && old.len > 0)
 		r = merge(db, layer, &old);
+	if (lost == -ENOEXEC)
+		lost = 0;
+	if (r == -ENOEXEC)
+		r = 0;
 	(void)unlinkat(layer, "kept", 0);
 	return r < 0 ? r : lost;
 }

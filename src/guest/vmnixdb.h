@@ -11,7 +11,9 @@ struct vmnixdb {
 	const char *layer; /* its file system: "var/nix/db", "stamp", "kept", "view.db" of it are this module's */
 	const char *view;  /* the slot's folder with the database, seen through the root */
 	const char *root;  /* to run Nix in */
-	const char *nix;   /* the folder with nix-store in it, in the root; NULL: what was built here is forgotten */
+	/* The folder with nix-store in it, in the root. NULL, or one that this machine cannot execute: what was built
+	 * here is forgotten. */
+	const char *nix;
 	/* In: what of the layer may be kept. May be NULL. */
 	const char *upper;
 };
