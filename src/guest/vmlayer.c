@@ -201,6 +201,7 @@ static int make_place(const char *path, char *place)
 	struct stat st;
 	struct stat from;
 	char source[PATH_BYTES];
+	int fd;
 
 	if (!folder || strstr(path, "/../") || str_ends(path, "/..") ||
 	    snprintf(source, sizeof(source), VMROOT "%s", path) >= (int)sizeof(source) ||
@@ -221,10 +222,14 @@ static int make_place(const char *path, char *place)
 		*p = '/';
 	}
 	if (S_ISDIR(from.st_mode)) {
-		(void)mkdir(place, 0755);
+		if (mkdir(place, 0755) == 0)
+			(void)lchown(place, USER, USER);
 		return lstat(place, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 	}
-	(void)close_fd(open(place, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644));
+	fd = open(place, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd >= 0)
+		(void)fchown(fd, USER, USER);
+	(void)close_fd(fd);
 	return lstat(place, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -ENOTDIR;
 }
 

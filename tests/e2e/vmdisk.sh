@@ -153,9 +153,18 @@ rm -f go ready
 # -- the third: after QEMU was killed -----------------------------------------------------------------------------------
 
 begin=$last
+# What the host has below HOME and /var/tmp is seen there, and does not go to the disk.
+mkdir "$T/data" && echo of-the-share >"$T/data/file"
+printf secret-value | igloo secret set TOKEN
+kept=(--secret-file "TOKEN=/home/igloo/deep er/token" --share-rw "$T/data:/var/tmp/a b/share")
 # shellcheck disable=SC2016
-try "${vm[@]}" --disk 256M -- bash -c 'cat ~/number; grep -c once <<<"$(nix-store -q '"$built"' 2>&1)"
-	nix-store --check-validity '"$more"' /nix/store/*-nix-shell-env >~/log 2>&1 && echo "NEW=$NEW"'
+try "${vm[@]}" "${kept[@]}" --disk 256M -- bash -c 'cat ~/number; grep -c once <<<"$(nix-store -q '"$built"' 2>&1)"
+	nix-store --check-validity '"$more"' /nix/store/*-nix-shell-env >~/log 2>&1 && echo "NEW=$NEW"
+	cat ~/"deep er/token" "/var/tmp/a b/share/file" >"/var/tmp/a b/share/both"; touch "/var/tmp/a b/own" ~/"deep er/own" && echo own >"/var/tmp/a b/share/own"'
+is "a secret below HOME and a share below /var/tmp" "$(cat "$T/data/both" "$T/data/own")" "secret-valueof-the-share
+own"
+owner() { PATH=$PATH:/usr/sbin:/sbin debugfs -R "stat \"$1\"" "$(disk)/image" 2>/dev/null | grep -o 'User: *[0-9]*\|Size: *[0-9]*$' | head -n 2 | xargs; }
+is "their places on the disk are empty, and the user's" "$(owner "/home/deep er/token"), $(owner "/tmp/a b/share")" "User: 1000 Size: 0, User: 1000 Size: 4096"
 like "what was synced is there" "$([[ ${out%%$'\n'*} -ge $begin ]] && echo yes || echo "no: $out, $err, not $begin")" yes
 [[ $EUID != 0 ]] || is "and what nix develop built; the next task has the new flake" "$(tail -n 1 <<<"$out")" "NEW=added"
 like "a smaller --disk is a note" "$err" '*stays at 600 MiB*'
