@@ -61,7 +61,7 @@ class Bench:
         self.env.update(
             XDG_STATE_HOME=f"{self.folder}/state", XDG_CACHE_HOME=f"{self.folder}/cache",
             XDG_CONFIG_HOME=f"{self.folder}/config", XDG_RUNTIME_DIR=f"{self.folder}/run",
-            HOME=f"{self.folder}/home")
+            HOME=f"{self.folder}/home", IGLOO_VM_START="cold")
         # `nix develop` is kept from asking the network, for a registry or for what it can build: the times of a
         # network are not its own.
         registry = os.path.join(self.folder, "registry.json")

@@ -40,6 +40,12 @@ struct kind_box {
 	int *agent;
 };
 
+/* Of a box that starts. */
+enum kind_progress {
+	KIND_GREETED,  /* its guest has said HELLO */
+	KIND_RESTARTS, /* the first way did not lead there (words: why), and another is tried */
+};
+
 struct kind {
 	const char *name;
 	/* The box has a machine of its own: its processors and memory are the machine's, and what it has of the host's
@@ -67,6 +73,8 @@ struct kind {
 	 * alone else). `anchor` is engine_sockets.anchor. What is there and no longer granted stays: the engine refuses
 	 * it. */
 	int (*widen_gateway)(pid_t pid, const struct box_spec *spec, int anchor, int *ret_every, struct err **e);
+	/* May be NULL. Called by the supervisor. */
+	void (*progress)(struct kind_box *box, enum kind_progress what, const char *words);
 	/* May be NULL. Removes what processes of the kind that were killed left in the runtime folder. */
 	void (*sweep)(void);
 	/* May be NULL. Ends what is kept ready for boxes of a slot that is about to be another one; the caller holds it

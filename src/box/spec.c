@@ -28,6 +28,7 @@ void box_spec_release(struct box_spec *spec)
 	free(spec->machine.accel);
 	free(spec->machine.arch);
 	free(spec->machine.fs);
+	free(spec->machine.start);
 	free(spec->machine.nix);
 	free(spec->machine.store_path);
 	strv_release(&spec->closure);

@@ -76,6 +76,7 @@ struct box_machine {
 	char *kernel;  /* absolute path */
 	char *fs;      /* "auto", "virtiofs", "9p": how it has the box's files */
 	char *accel;   /* "auto", "kvm", "tcg" */
+	char *start;   /* "auto", "cold", "warm": whether it boots or goes on from memory */
 	char *arch;    /* "x86_64", "aarch64"; NULL: the host's */
 	uint64_t disk; /* bytes, of the slot's disk at least; 0: as it is, or igloo's choice */
 	char *nix;     /* store path of the box's nix-store; NULL: it has none */

@@ -10,8 +10,13 @@
 enum { QUIET_MS = 1000 };
 
 /* Of guest/vmwords.h. */
-static const char *const stages[] = {"its kernel starts", "its init loads modules", "it looks for its port",
-				     "it mounts its file systems", "its guest starts"};
+static const char *const stages[] = {"its kernel starts",
+				     "its init loads modules",
+				     "it looks for its port",
+				     "it mounts its file systems",
+				     "its guest starts",
+				     "it goes on from memory",
+				     "it did not go on from memory, and boots"};
 
 void starting_begin(struct starting *s)
 {
@@ -25,7 +30,7 @@ static void clear_line(struct starting *s)
 	s->shown = false;
 }
 
-void starting_stage(struct starting *s, uint8_t stage)
+void starting_stage(struct starting *s, uint8_t stage, const char *words)
 {
 	int64_t ms = clock_ms(CLOCK_BOOTTIME) - s->begun_ms;
 	char line[128];
@@ -34,7 +39,8 @@ void starting_stage(struct starting *s, uint8_t stage)
 	if (stage >= ARRAY_SIZE(stages))
 		return;
 	if (s->stage != stage)
-		log_verbose("the machine, after %lld ms: %s", (long long)ms, stages[stage]);
+		log_verbose("the machine, after %lld ms: %s%s%s", (long long)ms, stages[stage], *words ? ": " : "",
+			    words);
 	s->stage = stage;
 	if (log_level() != LOG_NORMAL || ms < QUIET_MS || !isatty(STDERR_FILENO))
 		return;

@@ -13,8 +13,11 @@ struct starting {
 };
 
 void starting_begin(struct starting *s);
-/* A STAGE frame's number came, as it does every second at least. */
-void starting_stage(struct starting *s, uint8_t stage);
+/* What was kept of the machine is no good, so it boots: of guest/vmwords.h. */
+enum { STARTING_AGAIN = 6 };
+
+/* A STAGE frame's number and words came, as it does every second at least. */
+void starting_stage(struct starting *s, uint8_t stage, const char *words);
 /* HELLO came, or never will. */
 void starting_end(struct starting *s, bool started);
 

@@ -120,6 +120,16 @@ static void say_stopped(const struct frame *f)
 		log_note("%s", err_message(e));
 }
 
+static void on_stage(struct sup *s, const struct frame *f)
+{
+	_cleanup_str_ struct str words = STR_INIT;
+
+	str_add_printable(&words, (const char *)f->payload + 1, f->len - 1, false);
+	starting_stage(&s->starting, f->payload[0], str_text(&words));
+	if (f->payload[0] == STARTING_AGAIN && s->box->kind->progress)
+		s->box->kind->progress(&s->box->running, KIND_RESTARTS, str_text(&words));
+}
+
 static int on_guest_frame(struct sup *s, const struct frame *f, struct err **e)
 {
 	struct route *route;
@@ -134,12 +144,14 @@ static int on_guest_frame(struct sup *s, const struct frame *f, struct err **e)
 			return err_set(e, EPROTO, "the guest speaks another version of the protocol");
 		starting_end(&s->starting, true);
 		s->greeted = true;
+		if (s->box->kind->progress)
+			s->box->kind->progress(&s->box->running, KIND_GREETED, NULL);
 		if (s->idle && s->on_started && !s->stopping)
 			s->on_started(s->user);
 		return 0;
 	}
 	if (f->type == FRAME_STAGE && s->box->kind->machine) {
-		starting_stage(&s->starting, f->payload[0]);
+		on_stage(s, f);
 		return 0;
 	}
 	if (f->stream == 0 && s->stopping && f->type == FRAME_ERR) {

@@ -37,6 +37,7 @@ struct box_options {
 	uint64_t disk; /* bytes */
 	const char *guest;
 	const char *fs;
+	const char *start;
 	const char *display; /* box/display.h */
 	bool audio;
 	bool nested;
@@ -79,7 +80,7 @@ extern const struct opt box_running_opts[];
 	{                                      \
 		"Limits", box_limit_opts, (at) \
 	}
-/* arch, display, audio, nested, guest, built, fs, disk, overlay, store-image; in machineoptions.c */
+/* arch, display, audio, nested, guest, built, fs, start, disk, overlay, store-image; in machineoptions.c */
 #define BOX_GROUP_MACHINE(at)                     \
 	{                                         \
 		"Machine", box_machine_opts, (at) \

@@ -6,12 +6,14 @@
 #include "cmd/sizes.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
 #define AT(member) offsetof(struct box_options, member)
 
 static const char *const arch_names[] = {"x86_64", "aarch64", "amd64", "arm64", NULL};
+static const char *const start_names[] = {"auto", "cold", "warm", NULL};
 static const char *const fs_names[] = {"auto", "virtiofs", "9p", NULL};
 
 const struct opt box_machine_opts[] = {
@@ -52,6 +54,14 @@ const struct opt box_machine_opts[] = {
 	 .help = "of a vm: how it has the box's files",
 	 .choices = fs_names,
 	 .env = "IGLOO_VM_FS"},
+	{.name = "start",
+	 .arg = "HOW",
+	 .kind = OPT_CHOICE,
+	 .offset = AT(start),
+	 .help = "of a vm: go on from the memory of one that has booted, where there is one (auto); boot, and keep "
+		 "none "
+		 "(cold); make one first (warm)",
+	 .choices = start_names},
 	{.name = "disk",
 	 .arg = "SIZE",
 	 .kind = OPT_SIZE,
@@ -94,17 +104,26 @@ char *machineoptions_platform(const struct box_options *o)
 	return arch ? xasprintf("%s-linux", arch) : NULL;
 }
 
+/* A variable is for machines, whatever else is started. */
+static bool is_given(const char *value, const char *variable)
+{
+	const char *of_environment = getenv(variable);
+
+	return value && (!of_environment || strcmp(value, of_environment) != 0);
+}
+
 int machineoptions_refuse(const struct box_options *o, const char *kind, struct err **e)
 {
-	const char *given = o->nested                ? "--nested"
-			    : machineoptions_arch(o) ? "--arch"
-			    : o->display             ? "--display"
-			    : o->audio               ? "--audio"
-			    : o->fs                  ? "--fs"
-			    : o->disk                ? "--disk"
-			    : o->overlay             ? "--overlay"
-			    : o->store_image         ? "--store-image"
-						     : NULL;
+	const char *given = o->nested                        ? "--nested"
+			    : machineoptions_arch(o)         ? "--arch"
+			    : o->display                     ? "--display"
+			    : o->audio                       ? "--audio"
+			    : is_given(o->fs, "IGLOO_VM_FS") ? "--fs"
+			    : o->start                       ? "--start"
+			    : o->disk                        ? "--disk"
+			    : o->overlay                     ? "--overlay"
+			    : o->store_image                 ? "--store-image"
+							     : NULL;
 
 	return given ? err_set(e, EINVAL, "%s is for --in vm, not for a %s", given, kind) : 0;
 }
@@ -146,6 +165,7 @@ void machineoptions_fill(const struct box_options *o, struct box_machine *to)
 	to->audio = o->audio;
 	to->nested = o->nested;
 	to->fs = o->fs ? xstrdup(o->fs) : NULL;
+	to->start = o->start ? xstrdup(o->start) : NULL;
 	to->disk = o->disk;
 	to->overlay = o->overlay;
 	to->store_image = o->store_image;

@@ -11,6 +11,7 @@
 #include "cmd/du.h"
 #include "cmd/report.h"
 #include "fmt/json.h"
+#include "kind/vm/warm.h"
 #include "nix/record.h"
 #include "sys/file.h"
 
@@ -214,6 +215,24 @@ static int collect_images(struct str *s, json_t *document, struct err **e)
 	return 0;
 }
 
+static int collect_machines(struct str *s, json_t *document, struct err **e)
+{
+	size_t n = 0;
+	uint64_t bytes = 0;
+	int r = warm_look(true, &n, &bytes, e);
+
+	if (r < 0)
+		return r;
+	(void)json_object_set_new(document, "memories",
+				  json_pack("{s:I, s:I}", "freedBytes", (json_int_t)bytes, "machines", (json_int_t)n));
+	if (n == 0)
+		return 0;
+	str_adds(s, "machines in memory: freed ");
+	size_add(s, bytes);
+	str_addc(s, '\n');
+	return 0;
+}
+
 static int run(struct invocation *inv, struct err **e)
 {
 	_cleanup_json_ json_t *document = json_object();
@@ -234,6 +253,8 @@ static int run(struct invocation *inv, struct err **e)
 		r = one(ids.v[i], inv->argc > 0, &s, list, e);
 	if (r == 0 && inv->argc == 0)
 		r = collect_images(&s, document, e);
+	if (r == 0 && inv->argc == 0)
+		r = collect_machines(&s, document, e);
 	if (r < 0)
 		return r;
 	if (inv->global.json) {
@@ -245,7 +266,9 @@ static int run(struct invocation *inv, struct err **e)
 }
 
 static const struct example examples[] = {
-	{"igloo slot gc", "in every slot that no box uses, and the images of store paths (--store-image)"},
+	{"igloo slot gc",
+	 "in every slot that no box uses, the images of store paths (--store-image) and machines kept in memory "
+	 "(--start)"},
 	{"igloo run -- nix-collect-garbage", "in the store of this repository's slot, where its shell has Nix"},
 	{.command = NULL},
 };

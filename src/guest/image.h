@@ -8,6 +8,8 @@
 enum { VMHOST_PORT_FD = 3, VMHOST_TAP_FD = 4, VMHOST_MONITOR_FD = 5, VMHOST_FS_FD = 6, VMHOST_DISK_FD = 7 };
 /* Of the disks, from VMHOST_DISK_FD on. */
 enum { VMHOST_DISKS_MAX = 2 };
+/* What is kept of a machine, and where it begins in its file. */
+enum { VMHOST_STATE_FD = 9, VMHOST_STATE_OFFSET = 4096 };
 /* Where the virtiofsd that it starts listens. */
 enum { VMHOST_LISTEN_FD = 3 };
 #define VM_PORT_NAME "igloo"

@@ -155,12 +155,16 @@ static int parse_line(char *line, struct vmconf *c)
 		return parse_number(value, INT64_MAX / 16, &c->clock);
 	if (strcmp(line, "pids") == 0)
 		return parse_number(value, INT32_MAX, &c->pids);
+	if (strcmp(line, "time") == 0)
+		return parse_number(value, INT64_MAX, &c->time);
 	if (strcmp(line, "device") == 0 && c->n_devices < VMCONF_DEVICES_MAX && *value != '/' && !strstr(value, ".."))
 		c->devices[c->n_devices++] = value;
 	else if (strcmp(line, "hostname") == 0)
 		c->hostname = value;
 	else if (strcmp(line, "nix") == 0 && *value == '/')
 		c->nix = value;
+	else if (strcmp(line, "seed") == 0)
+		c->seed = value;
 	else if (strcmp(line, "port") == 0)
 		c->port = value;
 	else if (strcmp(line, "store") == 0)

@@ -1,4 +1,5 @@
-/* /igloo.conf in a machine's initrd, written by igloo: lines `KEY=VALUE`, at most VMCONF_BYTES_MAX bytes.
+/* What a machine is told, written by igloo: lines `KEY=VALUE`, at most VMCONF_BYTES_MAX bytes. It comes through the
+ * port (vmgiven.h), or is the file /igloo.conf of the initrd, or what the service of a system is given (vm.h).
  *
  *     root=TYPE SOURCE OPTIONS             the root: `9p igloo cache=mmap`, `virtiofs root -`, `ext4 /dev/vda -`
  *     mount=TYPE SOURCE TARGET OPTIONS     then these, in order (TARGET in the root; at most VMCONF_MOUNTS_MAX)
@@ -18,6 +19,8 @@
  *     device=NAME                          /dev/NAME is to be there, and everybody may open it; all of a
  *                                          folder for "FOLDER/" and a star (at most VMCONF_DEVICES_MAX)
  *     clock=SECONDS                        since 1970: the clock is set when it is behind that
+ *     time=NANOSECONDS                     the same, and set back when it is well ahead
+ *     seed=HEX                             for the kernel's random numbers (vmgiven.h)
  *     port=NAME                            of the virtio port, else VM_PORT_NAME
  *     bind=PATH                            of a system's service (vm.h): that of the box is to be there, too; a
  *                                          byte that is %, blank or not printable ASCII is %XX
@@ -72,6 +75,8 @@ struct vmconf {
 	size_t n_routes;
 	int64_t clock; /* 0: none */
 	int64_t pids;  /* 0: any number */
+	int64_t time;  /* 0: none */
+	char *seed;    /* NULL: none */
 };
 
 /* Cuts the NUL-terminated text to pieces. 0, or -EINVAL and the line that is wrong. */

@@ -18,17 +18,23 @@ static void raise_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
-void vmfds_keep(const char *fd, bool tap, int disks)
+void vmfds_keep(const char *fd, const struct vmoptions *o)
 {
-	int first = tap ? VMHOST_TAP_FD + 1 : VMHOST_TAP_FD;
+	int next = GUEST_LINK_FD + 1;
+	int end = o->keep    ? VMHOST_STATE_FD + 1
+		  : o->disks ? VMHOST_DISK_FD + o->disks
+		  : o->tap   ? VMHOST_TAP_FD + 1
+			     : next;
 
-	guest_set_descriptors(fd, disks ? VMHOST_DISK_FD + disks : first);
-	for (int i = first; disks && i < VMHOST_DISK_FD; i++)
-		(void)close(i);
-	/* They stay open, and locked, as long as QEMU may use them. */
-	for (int i = 0; i < disks; i++)
-		(void)fcntl(VMHOST_DISK_FD + i, F_SETFD, FD_CLOEXEC);
-	if (tap)
-		(void)fcntl(VMHOST_TAP_FD, F_SETFD, FD_CLOEXEC);
+	guest_set_descriptors(fd, end);
+	/* The disks stay open, and locked, as long as QEMU may use them. */
+	for (; next < end; next++) {
+		bool disk = next >= VMHOST_DISK_FD && next < VMHOST_DISK_FD + o->disks;
+
+		if (disk || (o->tap && next == VMHOST_TAP_FD) || (o->keep && next == VMHOST_STATE_FD))
+			(void)fcntl(next, F_SETFD, FD_CLOEXEC);
+		else
+			(void)close(next);
+	}
 	raise_limit();
 }

@@ -2,11 +2,11 @@
 #ifndef IGLOO_GUEST_VMFDS_H
 #define IGLOO_GUEST_VMFDS_H
 
-#include <stdbool.h>
+#include "guest/vmoptions.h"
 
-/* Closes all but 0 to 2, `fd` (guest_set_descriptors()), VMHOST_TAP_FD if it was handed down, and the
- * `disks` from VMHOST_DISK_FD on: those become CLOEXEC. Raises the number of descriptors that this process, and QEMU,
- * may have. */
-void vmfds_keep(const char *fd, bool tap, int disks);
+/* Closes all but 0 to 2, `fd` (guest_set_descriptors()), and what the options say was handed down (VMHOST_TAP_FD, the
+ * disks from VMHOST_DISK_FD on, VMHOST_STATE_FD): those become CLOEXEC. Raises the number of descriptors that this
+ * process, and QEMU, may have. */
+void vmfds_keep(const char *fd, const struct vmoptions *o);
 
 #endif

@@ -9,16 +9,11 @@
  * and -no-reboot. */
 #include "guest/guest.h"
 #include "guest/vm.h"
-#include "guest/vmchild.h"
 #include "guest/vmclock.h"
 #include "guest/vmfds.h"
 #include "guest/vmfsd.h"
-#include "guest/vmlive.h"
-#include "guest/vmoptions.h"
-#include "guest/vmqmp.h"
-#include "guest/vmwords.h"
+#include "guest/vmhost_impl.h"
 #include "sys/fd.h"
-#include "wire/bridge.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,31 +32,7 @@ enum {
 	SETTLE_MS = 6000, /* after SHUTDOWN's grace: for its file systems, and to switch itself off */
 	QUIT_MS = 2000,   /* for QEMU to end when it was told to */
 	EXIT_BROKEN = 1,
-	AFTER_MS = 500, /* for QEMU's end to be seen after that of virtiofsd */
-	/* descriptors of QEMU's: port, tap, monitor, virtiofsd, disks */
-	INHERITED = VMHOST_DISK_FD - VMHOST_PORT_FD + VMHOST_DISKS_MAX,
-};
-
-struct vmhost {
-	struct vmoptions options;
-	struct bridge *bridge;
-	pid_t qemu;
-	int status;
-	bool ended; /* QEMU was reaped */
-	pid_t fs;   /* virtiofsd; 0: there is none, or it was reaped */
-	int fs_status;
-	bool fs_failed; /* it ended first */
-	int output;     /* -1 at its end */
-	int children;
-	int clock;
-	struct vmqmp monitor;
-	struct vmwords words;
-	struct vmlive live;
-	int64_t hello_by; /* 0: whenever */
-	int64_t told_at;  /* the supervisor, how far it is */
-	int64_t asked_at; /* by SHUTDOWN */
-	int64_t stop_by;  /* 0: SHUTDOWN has not come; then when the next step of what the head says is due */
-	enum msg_stopped_how stop;
+	AFTER_MS = 500, /* for QEMU's end to be seen after that of virtiofsd, or of its port */
 };
 
 static bool is_readable(int fd)
@@ -73,7 +44,8 @@ static bool is_readable(int fd)
 
 static void tell_stage(struct vmhost *h)
 {
-	const uint8_t stage = (uint8_t)h->words.stage;
+	const bool goes_on = vmstart_is_warm(h) && h->words.stage == VMSTAGE_KERNEL;
+	const uint8_t stage = (uint8_t)(goes_on ? VMSTAGE_WARM : h->words.stage);
 
 	(void)bridge_tell(h->bridge, FRAME_STAGE, &stage, sizeof(stage));
 }
@@ -124,9 +96,11 @@ static void put_time(uint8_t payload[MSG_TIME_BYTES], bool was_set)
 /* The machine's clock, from its firmware's, has whole seconds. */
 static void on_hello(void *user)
 {
-	const struct vmhost *h = user;
+	struct vmhost *h = user;
 	uint8_t payload[MSG_TIME_BYTES];
 
+	if (vmstart_is_warm(h))
+		vmstart_done(h);
 	put_time(payload, true);
 	(void)bridge_tell_remote_first(h->bridge, FRAME_TIME, payload, sizeof(payload));
 }
@@ -152,13 +126,14 @@ static void take_clock(struct vmhost *h)
 	(void)bridge_tell_remote(h->bridge, FRAME_TIME, payload, sizeof(payload));
 }
 
-static int step(struct vmhost *h, int timeout_ms)
+int vmhost_step(struct vmhost *h, int timeout_ms)
 {
-	struct pollfd extra[4] = {{.fd = h->children, .events = POLLIN},
-				  {.fd = h->output, .events = POLLIN},
-				  {.fd = h->clock, .events = POLLIN},
-				  {.fd = h->monitor.fd, .events = POLLIN}};
-	int r = bridge_step(h->bridge, extra, 4, timeout_ms);
+	struct pollfd extra[] = {{.fd = h->children, .events = POLLIN},
+				 {.fd = h->output, .events = POLLIN},
+				 {.fd = h->clock, .events = POLLIN},
+				 {.fd = h->monitor.fd, .events = POLLIN},
+				 {.fd = h->port, .events = POLLOUT}};
+	int r = bridge_step(h->bridge, extra, ARRAY_SIZE(extra), timeout_ms);
 
 	if (extra[1].revents)
 		take_output(h);
@@ -168,22 +143,9 @@ static int step(struct vmhost *h, int timeout_ms)
 		take_clock(h);
 	if (extra[3].revents)
 		vmqmp_read(&h->monitor);
+	if (extra[4].revents && h->port >= 0)
+		vmstart_give(h);
 	return r;
-}
-
-/* Returns a connection to it, -1 without one, or another -errno. */
-static int start_fs(struct vmhost *h, char **argv, int output)
-{
-	_cleanup_close_ int listener = -1;
-	_cleanup_close_ int fd = argv ? vmfsd_connect(&listener) : -1;
-
-	if (!argv || fd < 0)
-		return fd;
-	h->fs = fork();
-	if (h->fs == 0) {
-		vmchild_run(argv, environ, &listener, 1, output);
-	}
-	return h->fs < 0 ? -errno : take_fd(&fd);
 }
 
 /* QEMU listens there as soon as it has started. */
@@ -200,49 +162,7 @@ static int dial_screen(void *user)
 	return connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0 ? -1 : take_fd(&fd);
 }
 
-static int start(struct vmhost *h, char **fs_argv)
-{
-	const struct bridge_ops ops = {
-		.on_hello = on_hello, .on_shutdown = on_shutdown, .on_own_dial = dial_screen, .user = h};
-	int port[2];
-	int output[2];
-	int monitor[2];
-	_cleanup_close_ int fs = -1;
-	sigset_t set;
-
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGCHLD);
-	h->children = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (h->children < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, port) < 0 ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, monitor) < 0 || pipe2(output, O_CLOEXEC) < 0)
-		return -errno;
-	fs = start_fs(h, fs_argv, output[1]);
-	if (fs_argv && fs < 0)
-		return fs;
-	h->qemu = fork();
-	if (h->qemu == 0) {
-		int fds[INHERITED] = {port[1], h->options.tap ? VMHOST_TAP_FD : -1, monitor[1], fs};
-
-		for (int i = 0; i < VMHOST_DISKS_MAX; i++)
-			fds[VMHOST_DISK_FD - VMHOST_PORT_FD + i] = i < h->options.disks ? VMHOST_DISK_FD + i : -1;
-		vmchild_run(h->options.argv, h->options.env, fds, INHERITED, output[1]);
-	}
-	if (h->qemu < 0)
-		return -errno;
-	if (h->options.tap)
-		(void)close(VMHOST_TAP_FD);
-	(void)close(monitor[1]);
-	vmqmp_begin(&h->monitor, monitor[0]);
-	vmlive_progress(&h->live, guest_now_ms(), 0);
-	(void)close(port[1]);
-	(void)close(output[1]);
-	h->output = output[0];
-	h->clock = vmclock_open();
-	h->bridge = bridge_new(BRIDGE_HOST, GUEST_LINK_FD, port[0], &ops);
-	return 0;
-}
-
-static void ATTR_NORETURN leave(int code)
+void vmhost_leave(int code)
 {
 	guest_kill_all(SIGKILL);
 	while (waitpid(-1, NULL, 0) > 0)
@@ -250,7 +170,7 @@ static void ATTR_NORETURN leave(int code)
 	_exit(code);
 }
 
-static void say_err(struct vmhost *h, int errnum, enum msg_stage stage, const char *words, size_t n)
+void vmhost_say_err(struct vmhost *h, int errnum, enum msg_stage stage, const char *words, size_t n)
 {
 	const struct msg_err m = {.errnum = (uint32_t)errnum, .stage = stage};
 	uint8_t payload[MSG_ERR_BYTES + FRAME_WORDS_MAX];
@@ -261,7 +181,7 @@ static void say_err(struct vmhost *h, int errnum, enum msg_stage stage, const ch
 	bridge_say_last(h->bridge, FRAME_ERR, payload, MSG_ERR_BYTES + n, WORDS_MS);
 }
 
-static void add_last_words(const struct vmhost *h, struct str *s)
+void vmhost_add_last_words(const struct vmhost *h, struct str *s)
 {
 	size_t n;
 	const char *line = vmwords_last_line(&h->words, &n);
@@ -272,14 +192,14 @@ static void add_last_words(const struct vmhost *h, struct str *s)
 	str_add(s, line, n);
 }
 
-static void add_end(struct str *s, int status)
+void vmhost_add_end(struct str *s, int status)
 {
 	str_addf(s, WIFSIGNALED(status) ? "killed by signal %d" : "ended with code %d",
 		 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
 /* QEMU has ended, and there is no guest to speak with (any more): why. */
-static void say_ended(struct vmhost *h)
+void vmhost_say_ended(struct vmhost *h)
 {
 	struct str s = STR_INIT;
 
@@ -288,16 +208,16 @@ static void say_ended(struct vmhost *h)
 	if (h->fs_failed)
 		str_adds(&s, "virtiofsd, by which it has its files: ");
 	if (h->fs_failed)
-		add_end(&s, h->fs_status);
+		vmhost_add_end(&s, h->fs_status);
 	else if (h->words.panic[0])
 		str_addf(&s, "its kernel panicked: %s", h->words.panic);
 	else if (h->status == 0) /* -no-reboot */
 		str_adds(&s, "its kernel came to an end before it had started");
 	else
-		add_end(&s, h->status);
+		vmhost_add_end(&s, h->status);
 	if (!h->words.panic[0] && !(h->fs_failed && WIFSIGNALED(h->fs_status)))
-		add_last_words(h, &s);
-	say_err(h, EIO, MSG_STAGE_MACHINE, str_text(&s), s.len);
+		vmhost_add_last_words(h, &s);
+	vmhost_say_err(h, EIO, MSG_STAGE_MACHINE, str_text(&s), s.len);
 	str_release(&s);
 }
 
@@ -310,33 +230,67 @@ static void ATTR_NORETURN give_up(struct vmhost *h, const char *why)
 	struct str s = STR_INIT;
 
 	str_addf(&s, "%s after %s", why, stages[h->words.stage]);
-	add_last_words(h, &s);
-	say_err(h, ETIMEDOUT, MSG_STAGE_MACHINE, str_text(&s), s.len);
-	leave(0);
+	vmhost_add_last_words(h, &s);
+	vmhost_say_err(h, ETIMEDOUT, MSG_STAGE_MACHINE, str_text(&s), s.len);
+	vmhost_leave(0);
 }
 
-/* What is looked at while it starts. */
-static void watch_start(struct vmhost *h)
+static const char *stuck(const struct vmhost *h, int64_t now)
 {
-	int64_t now = guest_now_ms();
-	char spins[64];
+	static char spins[64];
 
 	switch (vmlive_check(&h->live, now, vmlive_cpu_ms(h->qemu))) {
 	case VMLIVE_SPINS:
 		(void)snprintf(spins, sizeof(spins), "%d s of processor time went by",
 			       (int)(vmlive_spin_ms(&h->live) / 1000));
-		give_up(h, spins);
+		return spins;
 	case VMLIVE_IDLES:
-		give_up(h, "it has done nothing for long");
+		return "it has done nothing for long";
 	default:
-		break;
+		return h->hello_by > 0 && now >= h->hello_by ? "it took too long" : NULL;
 	}
-	if (h->hello_by > 0 && now >= h->hello_by)
-		give_up(h, "it took too long");
-	if (now - h->told_at < LOOK_MS)
-		return;
-	h->told_at = now;
-	tell_stage(h);
+}
+
+/* What is looked at while it starts. */
+int vmhost_watch(struct vmhost *h)
+{
+	int64_t now = guest_now_ms();
+	const char *why = stuck(h, now);
+
+	if (why && vmstart_is_warm(h))
+		return vmstart_cold(h, why);
+	if (why)
+		give_up(h, why);
+	if (now - h->told_at >= LOOK_MS) {
+		h->told_at = now;
+		tell_stage(h);
+	}
+	return 0;
+}
+
+/* QEMU has ended, or the machine said why it will not do, before HELLO. */
+static int start_over(struct vmhost *h)
+{
+	struct str why = STR_INIT;
+	int64_t end = guest_now_ms() + AFTER_MS;
+	int r = 0;
+
+	/* The end of its port may be seen before its own. */
+	while (r == 0 && !h->ended && guest_now_ms() < end)
+		r = vmhost_step(h, (int)(end - guest_now_ms()));
+	while (h->output >= 0 && is_readable(h->output))
+		take_output(h);
+	if (h->ended && h->status == 0)
+		str_adds(&why, "its kernel came to an end");
+	else if (h->ended)
+		vmhost_add_end(&why, h->status);
+	else
+		str_adds(&why, "it gave up");
+	vmhost_add_last_words(h, &why);
+	if (r == 0)
+		r = vmstart_cold(h, str_text(&why));
+	str_release(&why);
+	return r;
 }
 
 /* QEMU itself has stopped the machine, as it does when a disk's file cannot be written. Nobody would go on. */
@@ -346,8 +300,8 @@ static void ATTR_NORETURN say_stopped(struct vmhost *h)
 	static const char other[] = "QEMU stopped it: a device of it failed";
 	const char *words = h->monitor.no_space ? disk : other;
 
-	say_err(h, h->monitor.no_space ? ENOSPC : EIO, MSG_STAGE_MACHINE, words, strlen(words));
-	leave(0);
+	vmhost_say_err(h, h->monitor.no_space ? ENOSPC : EIO, MSG_STAGE_MACHINE, words, strlen(words));
+	vmhost_leave(0);
 }
 
 /* The time of one step of the stop is over. */
@@ -378,7 +332,7 @@ static void ATTR_NORETURN finish(struct vmhost *h)
 
 	while (r == 0 && !bridge_local_ended(h->bridge) && guest_now_ms() < end &&
 	       (!bridge_remote_ended(h->bridge) || !bridge_idle(h->bridge)))
-		r = step(h, (int)(end - guest_now_ms()));
+		r = vmhost_step(h, (int)(end - guest_now_ms()));
 	while (h->output >= 0 && is_readable(h->output))
 		take_output(h);
 	if (!bridge_local_ended(h->bridge)) {
@@ -387,9 +341,9 @@ static void ATTR_NORETURN finish(struct vmhost *h)
 		/* A machine that was switched off ends with 0. */
 		if (h->fs_failed || (h->stop == MSG_STOPPED_ITSELF &&
 				     (!bridge_greeted(h->bridge) || h->status != 0 || h->words.panic[0])))
-			say_ended(h);
+			vmhost_say_ended(h);
 	}
-	leave(r < 0 ? EXIT_BROKEN : 0);
+	vmhost_leave(r < 0 ? EXIT_BROKEN : 0);
 }
 
 /* Its port is gone, and soon so is QEMU itself. */
@@ -399,10 +353,10 @@ static int end_qemu(struct vmhost *h)
 
 	vmqmp_quit(&h->monitor);
 	for (int64_t end = guest_now_ms() + LAST_MS; r == 0 && !h->ended && guest_now_ms() < end;)
-		r = step(h, (int)(end - guest_now_ms()));
+		r = vmhost_step(h, (int)(end - guest_now_ms()));
 	(void)kill(h->qemu, SIGKILL);
 	while (r == 0 && !h->ended)
-		r = step(h, -1);
+		r = vmhost_step(h, -1);
 	return r;
 }
 
@@ -413,13 +367,13 @@ static int end_without_fs(struct vmhost *h)
 	int r = 0;
 
 	while (r == 0 && !h->ended && guest_now_ms() < end)
-		r = step(h, (int)(end - guest_now_ms()));
+		r = vmhost_step(h, (int)(end - guest_now_ms()));
 	if (h->ended && h->status == 0)
 		h->fs_failed = false;
 	if (!h->ended)
 		(void)kill(h->qemu, SIGKILL);
 	while (r == 0 && !h->ended)
-		r = step(h, -1);
+		r = vmhost_step(h, -1);
 	return r;
 }
 
@@ -427,25 +381,32 @@ static int run(struct vmhost *h)
 {
 	int r = 0;
 
-	while (r == 0 && !h->ended) {
+	while (r == 0) {
+		bool lost = vmstart_is_warm(h) && (h->ended || bridge_remote_lost(h->bridge));
 		bool starts = !bridge_greeted(h->bridge);
 		int64_t left = h->stop_by > 0 ? h->stop_by - guest_now_ms() : -1;
 
+		if (lost && h->stop_by == 0) {
+			r = start_over(h);
+			continue;
+		}
+		if (h->ended)
+			break;
 		if (h->stop_by > 0 && left <= 0) {
 			stop_harder(h);
 			continue;
 		}
 		if (starts && (left < 0 || left > LOOK_MS))
 			left = LOOK_MS;
-		r = step(h, (int)left);
+		r = vmhost_step(h, (int)left);
 		if (bridge_local_ended(h->bridge))
-			leave(0);
+			vmhost_leave(0);
 		if (r == 0 && h->fs_failed) {
 			r = end_without_fs(h);
 			continue;
 		}
-		if (starts && !bridge_greeted(h->bridge) && !h->ended)
-			watch_start(h);
+		if (r == 0 && starts && !bridge_greeted(h->bridge) && !h->ended)
+			r = vmhost_watch(h);
 		if (h->monitor.stopped && h->stop_by == 0 && !h->ended)
 			say_stopped(h);
 		if (r == 0 && bridge_remote_ended(h->bridge) && !h->ended)
@@ -461,18 +422,19 @@ void vmhost_run(const char *fd, char **argv)
 
 	guest_set_signals();
 	vmoptions_take(argv, &h->options);
-	if (h->options.hello_ms > 0) {
-		h->live.whole = h->options.hello_ms;
-		h->hello_by = guest_now_ms() + h->live.whole;
-	}
-	vmfds_keep(fd, h->options.tap, h->options.disks);
-	r = start(h, vmfsd_take_argv(&h->options.argv));
+	h->ops = (struct bridge_ops){
+		.on_hello = on_hello, .on_shutdown = on_shutdown, .on_own_dial = dial_screen, .user = h};
+	h->port = -1;
+	vmfds_keep(fd, &h->options);
+	r = vmstart_begin(h, vmfsd_take_argv(&h->options.argv));
 	if (r < 0)
 		guest_die("cannot start QEMU");
+	if (h->options.keep)
+		vmkeep_run(h);
 	r = run(h);
 	if (r < 0) {
-		say_err(h, EPROTO, MSG_STAGE_PROTOCOL, NULL, 0);
-		leave(EXIT_BROKEN);
+		vmhost_say_err(h, EPROTO, MSG_STAGE_PROTOCOL, NULL, 0);
+		vmhost_leave(EXIT_BROKEN);
 	}
 	finish(h);
 }

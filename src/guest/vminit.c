@@ -1,9 +1,12 @@
 /* /init of a machine; vm.h and vmconf.h say what it is told.
  *
- * Theory of operation. The initrd has this program, the modules and the configuration. It makes the machine, finds the
- * port to the host, and forks the guest proper into PID and IPC namespaces of its own: so that one has no other
- * children than the box's processes, and its "everything" is the box. What is left for PID 1 of the machine is the
- * bridge between the port and the guest. When the guest ends, the machine is switched off.
+ * Theory of operation. The initrd has this program and the modules. When these are loaded it finds the port to the host
+ * and waits for the configuration. That is where a machine may be kept and go on in another QEMU (vm.h): up to there it
+ * is nobody's, and what it reads then is for the box that it is for now. First come the clock and the random numbers,
+ * which other machines from the same memory have too; then the devices whose other side is the box's (vmlate.h).
+ * Then it makes the machine, and forks the guest proper into PID and IPC namespaces of its own: so that one has no
+ * other children than the box's processes, and its "everything" is the box. What is left for PID 1 of the machine is
+ * the bridge between the port and the guest. When the guest ends, the machine is switched off.
  *
  * When something fails before that, the words go to the host as an ERR in place of HELLO, if the port is there, and to
  * the kernel's log. */
@@ -12,6 +15,8 @@
 #include "guest/vm.h"
 #include "guest/vmbind.h"
 #include "guest/vmclock.h"
+#include "guest/vmgiven.h"
+#include "guest/vmlate.h"
 #include "guest/vmlimits.h"
 #include "guest/vmroot.h"
 #include "guest/vmwords.h"
@@ -121,20 +126,27 @@ static void ATTR_NORETURN fail(const char *what, const char *about, int r)
 
 /* --- configuration ------------------------------------------------------------------------------------------------ */
 
+static char text[VMGIVEN_SEED * 2 + 64 + VMCONF_BYTES_MAX + 1];
+
+static void parse_conf(const char *from, size_t n)
+{
+	const char *line = "";
+
+	text[n] = '\0';
+	if (vmconf_parse(text, &conf, &line) < 0)
+		fail(from, line, -EINVAL);
+}
+
 static void read_conf(const char *path)
 {
-	static char text[VMCONF_BYTES_MAX + 1];
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	const char *line = "";
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
 
 	if (n < 0)
 		fail("cannot read", path, -errno);
 	if (n == (ssize_t)sizeof(text))
 		fail("cannot read", path, -EFBIG);
-	text[n] = '\0';
-	if (vmconf_parse(text, &conf, &line) < 0)
-		fail(path, line, -EINVAL);
+	parse_conf(path, (size_t)n);
 }
 
 static void set_clock(int64_t ns, bool back)
@@ -146,14 +158,40 @@ static void set_clock(int64_t ns, bool back)
 		(void)clock_settime(CLOCK_REALTIME, &to);
 }
 
-static void make_names(void)
+static void open_port(const char *name)
 {
 	const char *what = "";
 
-	port = vmroot_port(conf.port, PORT_MS, &what);
+	port = vmroot_port(name, PORT_MS, &what);
 	if (port < 0)
 		fail("the port to the host", what, port);
 	tell_stage(VMSTAGE_PORT);
+}
+
+/* Until there is an answer this may take any time, and be a matter of several machines. */
+static void take_conf(void)
+{
+	int n;
+	int r;
+
+	open_port(VM_PORT_NAME);
+	n = vmgiven_read(port, text, sizeof(text) - 1);
+	if (n < 0)
+		fail("cannot read", "the configuration", n);
+	parse_conf("the configuration", (size_t)n);
+	if (conf.time > 0 && vmclock_is_off((uint64_t)conf.time, vmclock_now(), false))
+		set_clock(conf.time, true);
+	r = conf.seed ? vmgiven_seed(conf.seed) : 0;
+	if (r < 0)
+		fail("cannot seed", "the random numbers", r);
+	if (conf.seed)
+		explicit_bzero(conf.seed, strlen(conf.seed));
+}
+
+static void make_names(void)
+{
+	if (port < 0)
+		open_port(conf.port);
 	if (conf.clock > 0)
 		set_clock(conf.clock * 1000000000, false);
 	if (conf.hostname && sethostname(conf.hostname, strlen(conf.hostname)) < 0)
@@ -325,11 +363,15 @@ void vminit_run(void)
 	if (r < 0)
 		fail("cannot mount", what, r);
 	tell_stage(VMSTAGE_INIT);
-	read_conf("/igloo.conf");
 	r = vmroot_modules(note, &what);
 	if (r < 0)
 		fail("cannot load modules", what, r);
 	tell_stage(VMSTAGE_MODULES);
+	if (access("/igloo.conf", F_OK) == 0)
+		read_conf("/igloo.conf");
+	else
+		take_conf();
+	vmlate_probe();
 	make_machine();
 	run_guest(false);
 	switch_off();

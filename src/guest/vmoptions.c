@@ -16,11 +16,13 @@ static int64_t read_number(const char *text)
 static bool take_flag(struct vmoptions *o, const char *word)
 {
 	bool tap = strcmp(word, "--tap") == 0;
+	bool keep = strcmp(word, "--keep") == 0;
 
-	if (!tap && (strcmp(word, "--disk") != 0 || o->disks == VMHOST_DISKS_MAX))
+	if (!tap && !keep && (strcmp(word, "--disk") != 0 || o->disks == VMHOST_DISKS_MAX))
 		return false;
 	o->tap |= tap;
-	o->disks += !tap;
+	o->keep |= keep;
+	o->disks += !tap && !keep;
 	return true;
 }
 
@@ -38,6 +40,10 @@ void vmoptions_take(char **argv, struct vmoptions *ret)
 			break;
 		if (strcmp(argv[0], "--hello-ms") == 0)
 			ret->hello_ms = read_number(argv[1]);
+		else if (strcmp(argv[0], "--conf") == 0)
+			ret->conf = argv[1];
+		else if (strcmp(argv[0], "--warm") == 0)
+			ret->warm = argv[1];
 		else if (strcmp(argv[0], "--screen") == 0)
 			ret->screen = argv[1];
 		else if (strcmp(argv[0], "--env") == 0 && n < VMOPTIONS_ENV_MAX)

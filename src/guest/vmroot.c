@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "guest/guest.h"
+#include "guest/vmlate.h"
 #include "guest/vmlayer.h"
 #include "sys/fd.h"
 #include "sys/netlink.h"
@@ -57,6 +58,7 @@ int vmroot_modules(void (*note)(const char *what, int errnum), const char **ret_
 	for (int i = 0; i < n; i++) {
 		_cleanup_close_ int fd = openat(dir, names[i]->d_name, O_RDONLY | O_CLOEXEC);
 
+		vmlate_before(names[i]->d_name);
 		if ((fd < 0 || syscall(SYS_finit_module, fd, "", 0) < 0) && errno != EEXIST && errno != ENODEV)
 			note(names[i]->d_name, errno);
 		free(names[i]);

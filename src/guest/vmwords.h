@@ -15,6 +15,9 @@ enum vmstage {
 	VMSTAGE_PORT,    /* both ends of the port are there */
 	VMSTAGE_ROOT,    /* the file systems are mounted */
 	VMSTAGES,
+	/* Of PID 1 of the box: */
+	VMSTAGE_WARM = VMSTAGES, /* it goes on from what was kept */
+	VMSTAGE_COLD,            /* that was no good (words: why), so it boots */
 };
 /* A line of the console that says which; /init writes it. */
 #define VMSTAGE_LINE "igloo-stage "

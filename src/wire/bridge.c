@@ -94,6 +94,33 @@ bool bridge_idle(const struct bridge *b)
 	return true;
 }
 
+void bridge_may_replace(struct bridge *b)
+{
+	b->replaceable = true;
+}
+
+bool bridge_remote_lost(const struct bridge *b)
+{
+	return b->remote < 0;
+}
+
+void bridge_replace(struct bridge *b, int remote)
+{
+	(void)close_fd(b->remote);
+	b->remote = remote;
+	b->replaceable = false;
+	b->in.begin = b->in.end = 0;
+	(void)fd_set_nonblock(remote, true);
+}
+
+bool bridge_lose(struct bridge *b)
+{
+	if (!b->replaceable || b->greeted)
+		return false;
+	b->remote = close_fd(b->remote);
+	return true;
+}
+
 static void sweep(struct bridge *b)
 {
 	for (size_t i = b->n; i-- > 0;) {
@@ -292,12 +319,13 @@ static int receive_remote(struct bridge *b)
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return 0;
 		if (n <= 0) {
-			cut_remote(b);
+			if (!bridge_lose(b))
+				cut_remote(b);
 			return 0;
 		}
 		frame_grew(&b->in, (size_t)n);
 		r = remote_frames(b);
-		if (r < 0)
+		if (r < 0 || b->remote < 0)
 			return r;
 	}
 	return 0;

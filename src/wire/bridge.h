@@ -79,6 +79,13 @@ bool bridge_local_ended(const struct bridge *b);
 bool bridge_remote_ended(const struct bridge *b);
 /* HELLO has passed. */
 bool bridge_greeted(const struct bridge *b);
+/* Of the host's side, before HELLO: the remote end may be replaced, so its end, or words on why there will be no HELLO,
+ * are not the bridge's end. bridge_remote_lost() is true from then on, until there is another remote end, of which
+ * nothing has come; whatever waits for HELLO goes on waiting. */
+void bridge_may_replace(struct bridge *b);
+bool bridge_remote_lost(const struct bridge *b);
+/* Takes over the descriptor; the old one is closed. It is not replaced once more, unless that is said again. */
+void bridge_replace(struct bridge *b, int remote);
 /* Nothing that came is still on its way: what is left of a bridge with one end. */
 bool bridge_idle(const struct bridge *b);
 /* Sends a frame of the caller's own to the local end (for the host's side: to the supervisor), stream 0. */

@@ -71,7 +71,8 @@ struct bridge {
 	bool limits; /* LIMITS has passed */
 	bool local_ended;
 	bool remote_ended;
-	unsigned pings; /* PONGs that are due */
+	bool replaceable; /* the remote end, until HELLO; `remote` is -1 when it is lost */
+	unsigned pings;   /* PONGs that are due */
 	struct stream **streams;
 	size_t n;
 	size_t max;
@@ -85,6 +86,8 @@ struct bridge {
 };
 
 int64_t bridge_now_ms(void);
+/* Closes the remote end, if it may be replaced. */
+bool bridge_lose(struct bridge *b);
 static inline size_t bridge_pending(const struct bridge *b)
 {
 	return b->out.len - b->out_at;

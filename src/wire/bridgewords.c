@@ -30,6 +30,8 @@ int bridge_on_guest_word(struct bridge *b, const struct frame *f, bool remote)
 	case FRAME_ERR:
 		if (msg_get_err(f, &m) < 0)
 			return -EPROTO;
+		if (remote && bridge_lose(b))
+			return 0;
 		break;
 	default:
 		return -EPROTO;

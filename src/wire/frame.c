@@ -34,7 +34,7 @@ static const struct {
 	[FRAME_CLOSE] = {0, 0, FRAME_CHANNEL_MASK, false, true},
 	[FRAME_ROUTE] = {5, 5, 0, true, false},
 	[FRAME_LIMITS] = {8, 8, 0, true, false},
-	[FRAME_STAGE] = {1, 1, 0, true, false},
+	[FRAME_STAGE] = {1, 1 + FRAME_WORDS_MAX, 0, true, false},
 	[FRAME_STOPPED] = {8, 8, 0, true, false},
 };
 

@@ -28,7 +28,7 @@
  *   SIGNAL    host   command  u32 signal              after EXEC; without effect when the command ended
  *   SHUTDOWN  host   0        u32 grace in ms         at any time; the guest's answer is the end of the
  *                                                     connection, when nothing runs any more
- *   STAGE     guest  0        u8 how far (guest/vmwords.h)   before HELLO, for a kind that has a machine
+ *   STAGE     guest  0        u8 how far (guest/vmwords.h), words   before HELLO, for a kind that has a machine
  *   STOPPED   guest  0        u32 how, u32 ms since   once, after SHUTDOWN, from a kind that has a machine: what made
  *                             SHUTDOWN                it end (wire/msg.h). A supervisor passes it on to the clients
  *                                                     that sent it SHUTDOWN

@@ -24,6 +24,8 @@ unset NIX_CONFIG NIX_PATH NIX_REMOTE
 export GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=test GIT_AUTHOR_EMAIL=test@example.org
 export GIT_COMMITTER_NAME=test GIT_COMMITTER_EMAIL=test@example.org
 unset IGLOO_IN IGLOO_SLOT
+# Nothing that a test has not asked for is made behind its back.
+export IGLOO_VM_START=cold
 mkdir -m 700 "$HOME" "$TMPDIR" "$XDG_RUNTIME_DIR"
 SYSTEM=$(uname -m)-linux
 # For the host's own Nix, where a test needs it; igloo has to do without.

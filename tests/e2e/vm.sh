@@ -14,6 +14,8 @@ fi
 [[ ${NETWORK_WORLD-} ]] || exec "$here/network/world.sh" bash "$here/vm.sh"
 . "$here/lib.sh"
 . "$here/network/lib.sh"
+# The first makes what the others go on from (vmwarm.sh).
+export IGLOO_VM_START=warm
 
 mkproject project bash coreutils curl python3
 project=$PWD
@@ -100,7 +102,7 @@ if not os.fork():
         memory.append(b"x" * (10 << 20))
 print("out of memory:", os.wait()[1])
 END
-"${vm[@]}" --overlay --read-only --name second --pids 40 -- bash -c 'echo x >file; python3 crowd.py; kill -TERM $$' </dev/null >"$T/second" 2>&1 &
+IGLOO_VM_START=cold "${vm[@]}" --overlay --read-only --name second --pids 40 -- bash -c 'echo x >file; python3 crowd.py; kill -TERM $$' </dev/null >"$T/second" 2>&1 &
 second=$!
 "${vm[@]}" -- bash -c 'cat; echo words >&2; exit 42' <"$T/bytes" >"$T/got" 2>"$T/err"
 is "exit status" $? 42
@@ -257,7 +259,7 @@ python3 - "$T/dies/vmlinux" <<-'END'
 	        f.write(b"\x0f\x0b")
 	END
 begin=$SECONDS
-says "a kernel that dies" 125 "*machine: its kernel came to an end*" "${vm[@]}" --kernel "$T/dies" -- true
+says "a kernel that dies" 125 "*machine: its kernel came to an end*" env IGLOO_VM_START=cold "${vm[@]}" --kernel "$T/dies" -- true
 ok "is told at once" test $((SECONDS - begin)) -lt 60
 is "in one line" "$(grep -c . <<<"$err")" 1
 

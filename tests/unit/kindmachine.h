@@ -40,6 +40,8 @@ static void fit_spec(struct box_spec *spec)
 		return;
 	spec->machine.overlay = in_memory;
 	spec->machine.kernel = xstrdup(getenv("IGLOO_TEST_KERNEL"));
+	/* The first makes what the others go on from. */
+	spec->machine.start = xstrdup("warm");
 	spec->limits.memory = MACHINE_MEMORY;
 	spec->limits.cpu_milli = MACHINE_CPUS;
 }

@@ -28,6 +28,18 @@ TEST(all)
 	CHECK(!o.env[2]);
 }
 
+TEST(what_is_kept)
+{
+	_cleanup_strv_ struct strv argv = STRV_INIT;
+	struct vmoptions o;
+
+	strv_split(&argv, "--keep --conf /vm/conf --warm /vm/template /qemu --keep", ' ');
+	vmoptions_take(argv.v, &o);
+	CHECK(o.keep && o.argv == argv.v + 5);
+	CHECK_STR(o.conf, "/vm/conf");
+	CHECK_STR(o.warm, "/vm/template");
+}
+
 TEST(disks)
 {
 	_cleanup_strv_ struct strv two = STRV_INIT;

@@ -41,7 +41,7 @@ int life_prepare(struct slot *slot, struct strv *ret_vanished, struct err **e)
 
 /* The guest as a file that nobody can write and that has no name: a hostile process that reaches it through
  * /proc finds nothing of the host's behind it. */
-static int guest_memfd(struct err **e)
+int life_guest(struct err **e)
 {
 	_cleanup_close_ int fd = memfd_create("igloo-guest", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int r;
@@ -133,7 +133,7 @@ int life_start(struct kind_box *box, const struct monitor *monitor, struct err *
 {
 	_cleanup_hostpaths_ struct hostpaths set = {0};
 	_cleanup_strv_ struct strv vanished = STRV_INIT;
-	_cleanup_close_ int guest = guest_memfd(e);
+	_cleanup_close_ int guest = life_guest(e);
 	struct view view = VIEW_INIT;
 	int link[2] = {-1, -1};
 	int report[2] = {-1, -1};

@@ -232,17 +232,19 @@ static int hand_down(const struct monitor *m, int high)
 	size_t n = m ? m->n_fds : 0;
 
 	for (size_t i = 0; i < n; i++) {
-		fds[i] = fcntl(m->fds[i], F_DUPFD_CLOEXEC, high);
-		if (fds[i] < 0)
+		fds[i] = m->fds[i] < 0 ? -1 : fcntl(m->fds[i], F_DUPFD_CLOEXEC, high);
+		if (m->fds[i] >= 0 && fds[i] < 0)
 			return -errno;
 	}
-	for (size_t i = 0; i < n; i++)
-		if (dup2(fds[i], MONITOR_FDS + (int)i) < 0)
+	for (size_t i = 0; i < n; i++) {
+		(void)close(MONITOR_FDS + (int)i);
+		if (fds[i] >= 0 && dup2(fds[i], MONITOR_FDS + (int)i) < 0)
 			return -errno;
+	}
 	return MONITOR_FDS + (int)n;
 }
 
-static void ATTR_NORETURN become_guest(const struct setup *s)
+void setup_become_guest(const struct setup *s)
 {
 	_cleanup_err_ struct err *e = NULL;
 	enum { LINK = 3, TAP = MONITOR_TAP_FD, GUEST = 5, REPORT = 6, HIGH = 16 };
@@ -429,7 +431,7 @@ void setup_box(const struct setup *s, const int *sources)
 		r = network_up(s, &e);
 	if (r < 0)
 		childreport_fail(s->report, e);
-	become_guest(s);
+	setup_become_guest(s);
 }
 
 void setup_through_view(const struct setup *s)

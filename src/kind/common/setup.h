@@ -17,7 +17,7 @@ struct monitor {
 	int (*sources)(void *arg, struct err **e);
 	/* In the box's namespaces; `root` is the empty root with MONITOR_BOX in it. Its /proc is made. */
 	int (*fill)(void *arg, int root, struct err **e);
-	/* Descriptors that the program inherits as MONITOR_FDS, MONITOR_FDS + 1, … */
+	/* Descriptors that the program inherits as MONITOR_FDS, MONITOR_FDS + 1, …; -1: that number is of none. */
 	const int *fds;
 	size_t n_fds; /* at most MONITOR_FDS_MAX */
 	/* The commands have something over the slot's store, Nix's database and HOME: these are read-only here. */
@@ -48,6 +48,9 @@ void setup_through_view(const struct setup *s) ATTR_NORETURN;
 
 /* The first process of a box, in its new namespaces: builds the root, drops everything, runs the guest. */
 void setup_box(const struct setup *s, const int *sources) ATTR_NORETURN;
+
+/* The last step of it: executes the guest. Of s only guest, link, report, monitor and gateway count. */
+void setup_become_guest(const struct setup *s) ATTR_NORETURN;
 
 /* To be called in a mount namespace of the caller's own: makes all its mounts private. Descriptors of the shares'
  * sources in this namespace, as mnt_clone() gives them; fd[i] belongs to spec->shares[i]. */

@@ -115,6 +115,13 @@ static int add_given(struct enclosure *c, const struct fittings_file *f, struct 
 	return r;
 }
 
+/* Another start may have dropped it just now: then this one does without. */
+static void add_template(struct enclosure *c)
+{
+	if (c->template && add_file(c, c->template, ENCLOSURE_TEMPLATE, false, NULL) < 0)
+		c->n--;
+}
+
 int enclosure_sources(void *arg, struct err **e)
 {
 	static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/kvm"};
@@ -131,6 +138,8 @@ int enclosure_sources(void *arg, struct err **e)
 		r = add_file(c, c->kernel, ENCLOSURE_KERNEL, false, e);
 	if (r == 0)
 		r = add_file(c, c->initrd, ENCLOSURE_INITRD, false, e);
+	if (r == 0)
+		add_template(c);
 	for (size_t i = 0; i < c->n_given && r == 0; i++)
 		r = add_given(c, &c->given[i], e);
 	if (r == 0 && c->state)
@@ -205,6 +214,13 @@ static int fill_proc(int root, struct err **e)
 	return r < 0 ? err_errno(e, -r, "cannot finish virtiofsd's /proc") : 0;
 }
 
+static int put_conf(const struct enclosure *c, int root, struct err **e)
+{
+	_cleanup_close_ int vm = rootfs_mount_point(root, "vm", false, e);
+
+	return vm < 0 ? vm : rootfs_put_file(vm, ENCLOSURE_CONF + strlen("/vm/"), c->conf, strlen(c->conf), e);
+}
+
 int enclosure_fill(void *arg, int root, struct err **e)
 {
 	static const char resolv[] = "nameserver " GATEWAY_ADDRESS "\n";
@@ -216,6 +232,8 @@ int enclosure_fill(void *arg, int root, struct err **e)
 		r = attach(&c->items[i], root, e);
 	if (r == 0)
 		r = put_files(c, root, e);
+	if (r == 0 && c->conf)
+		r = put_conf(c, root, e);
 	if (r == 0 && c->virtiofsd)
 		r = fill_proc(root, e);
 	if (r < 0)

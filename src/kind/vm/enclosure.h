@@ -4,6 +4,9 @@
  *     /usr /bin /lib …   this machine's, read-only (what is a link here is one there)
  *     /nix/store         this machine's, where QEMU is a store path
  *     /vm/kernel, /vm/initrd
+ *     /vm/conf           what the machine is told (guest/vmgiven.h)
+ *     /vm/template       what it goes on from (template.h): on a mount that is read-only, so that nobody who opens it
+ *                        again, by a descriptor either, could write to it
  *     /vm/files          what a guest with a system of its own is told (nixos.h)
  *     /vm/state          and its folder of the slot, writable
  *     /vm/virtiofsd      where it does not lie in one of the above
@@ -21,6 +24,8 @@
 
 #define ENCLOSURE_KERNEL "/vm/kernel"
 #define ENCLOSURE_INITRD "/vm/initrd"
+#define ENCLOSURE_CONF "/vm/conf"
+#define ENCLOSURE_TEMPLATE "/vm/template"
 #define ENCLOSURE_FILES "/vm/files"
 #define ENCLOSURE_STATE "/vm/state"
 #define ENCLOSURE_VIRTIOFSD "/vm/virtiofsd"
@@ -40,6 +45,8 @@ struct enclosure {
 	const char *kernel;
 	const char *initrd;
 	const char *virtiofsd; /* the same; NULL: none */
+	const char *conf;      /* text; NULL: none */
+	const char *template;  /* a file, which may vanish; NULL: none */
 	bool kvm;
 	const struct enclosure_file *files; /* of ENCLOSURE_FILES */
 	size_t n_files;

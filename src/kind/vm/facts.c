@@ -1,10 +1,13 @@
 #include "kind/vm/facts.h"
 
 #include "base/mem.h"
+#include "base/size.h"
+#include "base/str.h"
 #include "kind/vm/accel.h"
 #include "kind/vm/qemu.h"
 #include "kind/vm/storebuild.h"
 #include "kind/vm/vmfs.h"
+#include "kind/vm/warm.h"
 #include "sys/tap.h"
 
 #include <errno.h>
@@ -133,6 +136,22 @@ static void add_mkfs(struct probe_facts *facts)
 	probe_fix(fact, STOREBUILD_HINT);
 }
 
+static void add_memories(struct probe_facts *facts)
+{
+	size_t n = 0;
+	uint64_t bytes = 0;
+	_cleanup_str_ struct str size = STR_INIT;
+
+	if (warm_look(false, &n, &bytes, NULL) < 0)
+		return;
+	size_add(&size, bytes);
+	if (n == 0)
+		(void)probe_add(facts, "memories", "machines in memory",
+				"none: each boots, and the next like it need not");
+	else
+		(void)probe_add(facts, "memories", "machines in memory", "%zu to start from, %s", n, str_text(&size));
+}
+
 void vm_facts(struct probe_facts *facts)
 {
 	add_qemu(archs[0], facts);
@@ -142,4 +161,5 @@ void vm_facts(struct probe_facts *facts)
 	add_mkfs(facts);
 	add_accel(facts);
 	add_network(facts);
+	add_memories(facts);
 }

@@ -114,6 +114,11 @@ const char *modules_path(const struct modules *m)
 	return m->path;
 }
 
+bool modules_has_builtin(const struct modules *m, const char *name)
+{
+	return moddep_find(&m->builtin, name);
+}
+
 void modules_add_key(const struct modules *m, uint64_t *key)
 {
 	vmcache_key_add_text(key, m->path);

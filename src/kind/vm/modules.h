@@ -30,6 +30,9 @@ static inline void modules_freep(struct modules **m)
 /* As it was opened. */
 const char *modules_path(const struct modules *m);
 
+/* Whether it is part of the kernel itself. */
+bool modules_has_builtin(const struct modules *m, const char *name);
+
 /* Adds the state of the folder's lists to a key (vmcache.h). */
 void modules_add_key(const struct modules *m, uint64_t *key);
 

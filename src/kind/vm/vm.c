@@ -36,6 +36,8 @@
 #include "kind/vm/qemu.h"
 #include "kind/vm/vmfs.h"
 #include "kind/vm/vmlinux.h"
+#include "kind/vm/vmsize.h"
+#include "kind/vm/warm.h"
 #include "sys/fd.h"
 #include "sys/spawn.h"
 
@@ -49,14 +51,11 @@
 #define ROOT_TAG "box"
 
 enum {
-	MEMORY_MIB = 4096, /* at most, and at most half of what this machine has */
-	CPUS = 4,
 	WANTS_MAX = 64,
 	HELLO_KVM_MS = 20000,
 	HELLO_TCG_MS = 180000,
 	SYSTEM_HELLO_KVM_MS = 120000, /* systemd brings up a system first */
 	SYSTEM_HELLO_TCG_MS = 900000,
-	MIB = 1 << 20,
 };
 
 _Static_assert((int)VMHOST_DISK_FD == (int)MONITOR_FDS && (int)VMHOST_DISKS_MAX == (int)LAYER_DISKS_MAX,
@@ -75,6 +74,9 @@ struct parts {
 	struct vmfs fs;
 	struct layer layer;
 	struct nixos nixos; /* of a guest that has one */
+	struct str conf;    /* of igloo's own guest: what it is told */
+	const char *cold;   /* why this machine cannot go on from memory (warm.h); NULL: it can */
+	char *template;     /* what it goes on from; NULL: it boots */
 };
 
 /* What the machine has in it. `prepare` sets kernel and initrd, and what else is the guest's. */
@@ -94,6 +96,8 @@ static void parts_release(struct parts *p)
 	nixos_release(&p->nixos);
 	vmfs_release(&p->fs);
 	layer_close(&p->layer);
+	str_release(&p->conf);
+	free(p->template);
 }
 #define _cleanup_parts_ ATTR_CLEANUP(parts_release)
 
@@ -168,6 +172,22 @@ static void gather_wants(const struct arch *arch, const struct box_spec *spec, c
 	to->n += layer_modules(spec, to->v + to->n);
 }
 
+/* What it has of its devices by the time that it is kept is to be nobody's. */
+static const char *why_cold(const struct box_spec *spec, const struct parts *p, const struct modules *modules)
+{
+	const struct box_machine *m = &spec->machine;
+
+	if (!arch_is_own(p->arch))
+		return "its processor is of another architecture";
+	if (m->display || m->audio || m->nested)
+		return "it has a screen, sound or machines of its own";
+	if (p->fs.virtiofsd)
+		return "it has its files by virtiofs";
+	if (modules_has_builtin(modules, "virtio_blk") || modules_has_builtin(modules, "virtio_net"))
+		return "its kernel finds disks and networks by itself (virtio_blk or virtio_net is built in)";
+	return NULL;
+}
+
 static int prepare_minimal(const struct kind_box *box, const struct vmcache *cache, struct parts *p, struct err **e)
 {
 	struct wants wants;
@@ -178,7 +198,6 @@ static int prepare_minimal(const struct kind_box *box, const struct vmcache *cac
 		.cache = cache,
 		.want = wants.v,
 	};
-	_cleanup_str_ struct str config = STR_INIT;
 	_cleanup_kernel_ struct kernel kernel = {0};
 	_cleanup_modules_ struct modules *modules = NULL;
 	struct initrd initrd = {
@@ -207,12 +226,11 @@ static int prepare_minimal(const struct kind_box *box, const struct vmcache *cac
 			*e = take_ptr(why);
 		return r;
 	}
-	r = configure(box, p, &config, e);
+	r = configure(box, p, &p->conf, e);
 	if (r < 0)
 		return r;
+	p->cold = why_cold(box->spec, p, modules);
 	initrd.n_want = vmfs_change_wants(&p->fs, wants.v, wants.n);
-	initrd.config = str_text(&config);
-	initrd.config_bytes = config.len;
 	initrd.modules = modules;
 	return initrd_get(cache, &initrd, &p->initrd, e);
 }
@@ -228,6 +246,7 @@ static int prepare_system(const struct kind_box *box, const struct vmcache *cach
 		r = nixos_prepare(box, cache, str_text(&network), &p->nixos, e);
 	if (r < 0)
 		return r;
+	p->cold = "it has a system of its own";
 	p->kernel = xstrdup(p->nixos.kernel);
 	p->initrd = xstrdup(p->nixos.initrd);
 	return 0;
@@ -291,43 +310,59 @@ static int prepare_parts(const struct kind_box *box, struct parts *p, struct err
 	return r < 0 ? r : guest_of(box->spec)->prepare(box, &cache, p, e);
 }
 
-static uint64_t host_memory_mib(void)
+static int hello_ms(const struct box_spec *spec, const struct parts *p)
 {
-	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / MIB;
+	const struct guest *guest = guest_of(spec);
+
+	return p->accel == ACCEL_KVM ? guest->hello_kvm_ms : guest->hello_tcg_ms;
 }
 
-static uint64_t memory_mib(const struct box_spec *spec)
+static int choose_start(const struct box_spec *spec, const struct machine *m, struct parts *p, struct err **e)
 {
-	uint64_t half = host_memory_mib() / 2;
+	struct warm_wish wish = {.why_not = p->cold,
+				 .kernel = p->kernel,
+				 .initrd = p->initrd,
+				 .kvm = p->accel == ACCEL_KVM,
+				 .hello_ms = hello_ms(spec, p),
+				 .machine = m};
+	int r = warm_parse(spec->machine.start, &wish.mode, e);
 
-	if (spec->limits.memory)
-		return spec->limits.memory / MIB;
-	return half < MEMORY_MIB ? half : MEMORY_MIB;
+	return r < 0 ? r : warm_choose(&wish, &p->template, e);
 }
 
-/* A machine's processes would be killed for want of it, or QEMU. */
-static int check_memory(const struct box_spec *spec, struct err **e)
+/* For PID 1 of the box. */
+static void add_options(const struct box_spec *spec, const struct parts *p, size_t n_disks, struct strv *to)
 {
-	uint64_t host = host_memory_mib();
-	uint64_t m = memory_mib(spec);
-
-	if (m < MACHINE_MEMORY_MIN_MIB || m > host)
-		return err_set(e, EINVAL,
-			       "a machine with %" PRIu64 " MiB of memory: %d to %" PRIu64 " are possible on this host",
-			       m, MACHINE_MEMORY_MIN_MIB, host);
-	return 0;
+	strv_add(to, "igloo-guest");
+	strv_add(to, "3");
+	strv_add(to, "--vm");
+	for (size_t i = 0; i < n_disks; i++)
+		strv_add(to, "--disk");
+	if (p->conf.len > 0) {
+		strv_add(to, "--conf");
+		strv_add(to, ENCLOSURE_CONF);
+	}
+	if (p->template) {
+		strv_add(to, "--warm");
+		strv_add(to, ENCLOSURE_TEMPLATE);
+	}
+	strv_add(to, "--hello-ms");
+	strv_addf(to, "%d", hello_ms(spec, p));
+	if (p->net == MACHNET_TAP)
+		strv_add(to, "--tap");
+	if (p->fittings.screen) {
+		strv_add(to, "--screen");
+		strv_add(to, p->fittings.screen);
+	}
+	for (size_t i = 0; i < p->fittings.env.n; i++) {
+		strv_add(to, "--env");
+		strv_add(to, p->fittings.env.v[i]);
+	}
+	if (p->fs.virtiofsd)
+		vmfs_add_argv(&p->fs, enclosure_virtiofsd(p->fs.virtiofsd), "/" MONITOR_BOX, to);
 }
 
-static unsigned cpus(const struct box_spec *spec)
-{
-	long online = sysconf(_SC_NPROCESSORS_ONLN);
-
-	if (spec->limits.cpu_milli)
-		return (unsigned)((spec->limits.cpu_milli + 999) / 1000);
-	return online > CPUS ? CPUS : online < 1 ? 1 : (unsigned)online;
-}
-
-static int command_line(const struct box_spec *spec, const struct parts *p, struct strv *to, struct err **e)
+static int command_line(const struct box_spec *spec, struct parts *p, struct strv *to, struct err **e)
 {
 	const struct machine_port port = {.name = VM_PORT_NAME, .fd = VMHOST_PORT_FD};
 	struct machine_disk disks[LAYER_DISKS_MAX];
@@ -337,13 +372,12 @@ static int command_line(const struct box_spec *spec, const struct parts *p, stru
 		{.tag = ROOT_TAG, .path = "/" MONITOR_BOX, .virtiofsd = p->fs.virtiofsd ? VMHOST_FS_FD : 0},
 		{.tag = NIXOS_FILES_TAG, .path = ENCLOSURE_FILES, .read_only = true},
 		{.tag = NIXOS_STATE_TAG, .path = ENCLOSURE_STATE, .mapped = true}};
-	const struct guest *guest = guest_of(spec);
 	const struct machine m = {
 		.arch = p->arch,
 		.qemu = p->qemu,
 		.accel = p->accel == ACCEL_KVM ? MACHINE_KVM : MACHINE_TCG,
-		.cpus = cpus(spec),
-		.memory_mib = memory_mib(spec),
+		.cpus = vmsize_cpus(spec),
+		.memory_mib = vmsize_memory_mib(spec),
 		.kernel = ENCLOSURE_KERNEL,
 		.initrd = ENCLOSURE_INITRD,
 		.ports = &port,
@@ -363,25 +397,11 @@ static int command_line(const struct box_spec *spec, const struct parts *p, stru
 		.more = &p->fittings.argv,
 	};
 
-	strv_add(to, "igloo-guest");
-	strv_add(to, "3");
-	strv_add(to, "--vm");
-	for (size_t i = 0; i < n_disks; i++)
-		strv_add(to, "--disk");
-	strv_add(to, "--hello-ms");
-	strv_addf(to, "%d", p->accel == ACCEL_KVM ? guest->hello_kvm_ms : guest->hello_tcg_ms);
-	if (p->net == MACHNET_TAP)
-		strv_add(to, "--tap");
-	if (p->fittings.screen) {
-		strv_add(to, "--screen");
-		strv_add(to, p->fittings.screen);
-	}
-	for (size_t i = 0; i < p->fittings.env.n; i++) {
-		strv_add(to, "--env");
-		strv_add(to, p->fittings.env.v[i]);
-	}
-	if (p->fs.virtiofsd)
-		vmfs_add_argv(&p->fs, enclosure_virtiofsd(p->fs.virtiofsd), shares[0].path, to);
+	int r = choose_start(spec, &m, p, e);
+
+	if (r < 0)
+		return r;
+	add_options(spec, p, n_disks, to);
 	return machine_argv(&m, to, e);
 }
 
@@ -390,11 +410,14 @@ static int state_lock = -1;
 
 static int vm_start(struct kind_box *box, struct err **e)
 {
-	_cleanup_parts_ struct parts p = {
-		.arch = archs[0], .fittings = FITTINGS_INIT, .nixos = NIXOS_INIT, .layer = LAYER_INIT};
+	_cleanup_parts_ struct parts p = {.arch = archs[0],
+					  .conf = STR_INIT,
+					  .fittings = FITTINGS_INIT,
+					  .nixos = NIXOS_INIT,
+					  .layer = LAYER_INIT};
 	_cleanup_strv_ struct strv argv = STRV_INIT;
 	int fds[LAYER_DISKS_MAX];
-	int r = check_memory(box->spec, e);
+	int r = vmsize_check(box->spec, e);
 
 	if (r == 0)
 		r = prepare_parts(box, &p, e);
@@ -408,6 +431,8 @@ static int vm_start(struct kind_box *box, struct err **e)
 			.kernel = p.kernel,
 			.initrd = p.initrd,
 			.virtiofsd = p.fs.virtiofsd,
+			.conf = p.conf.len > 0 ? str_text(&p.conf) : NULL,
+			.template = p.template,
 			.kvm = p.accel == ACCEL_KVM,
 			.files = p.nixos.files,
 			.n_files = p.nixos.n_files,
@@ -442,6 +467,15 @@ static void vm_destroy(struct kind_box *box)
 	state_lock = close_fd(state_lock);
 }
 
+static void vm_progress(struct kind_box *box, enum kind_progress what, const char *words)
+{
+	(void)box;
+	if (what == KIND_GREETED)
+		warm_started();
+	else
+		warm_spoiled(words);
+}
+
 const struct kind kind_vm = {
 	.name = "vm",
 	.machine = true,
@@ -454,6 +488,7 @@ const struct kind kind_vm = {
 	.repin = running_repin_monitored,
 	.open_gateway = running_open_gateway,
 	.widen_gateway = running_widen_gateway,
+	.progress = vm_progress,
 	.sweep = view_sweep,
 	.drop = view_drop,
 };

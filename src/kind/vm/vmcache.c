@@ -12,7 +12,7 @@
 
 enum { DAY = 24 * 3600, UNUSED_MAX = 30 * DAY };
 
-static const char *const made[] = {"vmlinux-", "initrd-", "qemu-", "virtiofsd-"};
+static const char *const made[] = {"vmlinux-", "initrd-", "qemu-", "virtiofsd-", "template-"};
 
 static uint64_t fnv(uint64_t h, const void *bytes, size_t n)
 {

@@ -4,6 +4,7 @@
  *     initrd-<key>    an initrd (initrd.h)
  *     qemu-<what>-<key>  what is known of a QEMU (qemu.h); its name says it
  *     virtiofsd-<what>-<key>  the same of a virtiofsd (vmfs.h)
+ *     template-<key>  a machine in memory (template.h)
  *     <any name>/     what the user has unpacked there: a kernel package of a distribution (kernel.h)
  *
  * A key is 64 bits of everything the file is made of, or of its state (device, inode, size, times). It tells files of
