@@ -451,10 +451,13 @@ def vm(bench, peers, rounds):
         row.notes.append(f"accelerator: {'KVM' if kvm else 'TCG'}; {machine.version(argv[0])}")
         bare = Start("the same QEMU, kernel, bare init", bare_argv(machines, argv), bench.env, bench.folder)
         igloo = Start("igloo run --in vm -- echo", machines.run("echo", "ready"), bench.env, bench.folder)
-        others = [Start("the same with --overlay, no disk", machines.run("echo", "ready", options=["--overlay"]), bench.env,
+        warm = Start("the same, from memory (--start warm)", machines.run("echo", "ready", options=["--start", "warm"]),
+                     bench.env, bench.folder)
+        others = [warm, Start("the same with --overlay, no disk", machines.run("echo", "ready", options=["--overlay"]), bench.env,
                         bench.folder, rounds=5), *peer_starts(row, machines, peers, bare.argv, kvm)]
         starts(row, machines, [bare, igloo, *others], rounds)
         row.compare("igloo / bare init, to first output", igloo, bare, 1.15)
+        row.compare("igloo from memory / bare init, to first output", warm, bare, 1.15)
         memory(row, machines)
         throughput(row, machines, kvm)
         ends(row, machines, 3)

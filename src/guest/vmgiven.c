@@ -95,10 +95,11 @@ static int nibble(char c)
 
 int vmgiven_seed(const char *hex)
 {
-	struct {
+	union {
 		struct rand_pool_info info;
-		uint8_t bytes[VMGIVEN_SEED];
+		uint8_t room[sizeof(struct rand_pool_info) + VMGIVEN_SEED];
 	} pool = {.info = {.entropy_count = VMGIVEN_SEED * 8, .buf_size = VMGIVEN_SEED}};
+	uint8_t *bytes = pool.room + offsetof(struct rand_pool_info, buf);
 	_cleanup_close_ int fd = -1;
 	int r = 0;
 
@@ -110,7 +111,7 @@ int vmgiven_seed(const char *hex)
 
 		if (high < 0 || low < 0)
 			return -EINVAL;
-		pool.bytes[i] = (uint8_t)(high << 4 | low);
+		bytes[i] = (uint8_t)(high << 4 | low);
 	}
 	fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
