@@ -28,7 +28,7 @@ int vmgiven_make(const char *conf, struct str *to)
 {
 	_cleanup_close_ int fd = open(conf, O_RDONLY | O_CLOEXEC);
 	uint8_t header[VMGIVEN_HEADER];
-	uint8_t seed[VMGIVEN_SEED];
+	uint8_t seed[VMGIVEN_SEED] = {0};
 	int r = fd < 0 ? -errno : 0;
 
 	if (r == 0 && getrandom(seed, sizeof(seed), 0) != sizeof(seed))

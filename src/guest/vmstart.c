@@ -176,7 +176,7 @@ int vmstart_begin(struct vmhost *h, char **fs_argv)
 int vmstart_cold(struct vmhost *h, const char *why)
 {
 	uint8_t payload[1 + FRAME_WORDS_MAX] = {VMSTAGE_COLD};
-	size_t n = strlen(why) < FRAME_WORDS_MAX ? strlen(why) : FRAME_WORDS_MAX;
+	size_t n = strnlen(why, FRAME_WORDS_MAX);
 	int output[2];
 	int port = -1;
 	int r;
