@@ -52,7 +52,7 @@ TEST(tcg)
 
 	CHECK_STR(text,
 		  "qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none"
-		  " -M q35,accel=tcg,sata=off,usb=off,smbus=off -cpu max,-vmx,-svm -smp 2 -m 2049M"
+		  " -M q35,accel=tcg,sata=off,usb=off,smbus=off -cpu max,-la57,-vmx,-svm -smp 2 -m 2049M"
 		  " -kernel /k/vmlinux -initrd /k/initrd -append quiet panic=-1 reboot=t cryptomgr.notests "
 		  "no_timer_check igloo=1"
 		  " -chardev socket,id=monitor,fd=6 -mon chardev=monitor,mode=control"

@@ -169,7 +169,8 @@ void machine_add_x86(const struct machine *m, struct strv *to)
 		add2(to, "-cpu", m->nested ? "host" : "host,-vmx,-svm");
 	} else {
 		add2(to, "-M", "q35,accel=tcg,sata=off,usb=off,smbus=off");
-		add2(to, "-cpu", m->nested ? "max" : "max,-vmx,-svm");
+		/* With five levels of page tables a bzImage that QEMU 7.2 emulates has a kernel with broken paths. */
+		add2(to, "-cpu", m->nested ? "max,-la57" : "max,-la57,-vmx,-svm");
 	}
 }
 
