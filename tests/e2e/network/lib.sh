@@ -56,8 +56,18 @@ joined()
 }
 
 # from_now / came WHERE...: how many lines of the servers' log since then have one of these.
+# What is on its way to the servers is of before: their log is quiet by then.
 log_from=1
-from_now() { log_from=$(($(wc -l <"$W/log") + 1)); }
+from_now()
+{
+	local before
+	for _ in {1..30}; do
+		before=$(wc -l <"$W/log")
+		sleep 0.3
+		[[ $before != "$(wc -l <"$W/log")" ]] || break
+	done
+	log_from=$(($(wc -l <"$W/log") + 1))
+}
 came()
 {
 	local pattern words=()
