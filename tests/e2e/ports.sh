@@ -69,7 +69,7 @@ free_port
 c=$port
 ok "igloo ports add" igloo ports one add "$c:8000"
 ok "it leads there" answers "127.0.0.1:$c"
-says "the same again" 125 "*forwards port $c already*" igloo ports one add "$c:7"
+says "the same again" 125 "*port $c: the box forwards it already*" igloo ports one add "$c:7"
 says "a port of another program" 125 "*in use by box 'one'*" igloo run -p "127.0.0.1:$c:7" -- true
 ok "igloo ports rm" igloo ports one rm "$c"
 ok "it is closed" closed 127.0.0.1 "$c"
@@ -89,7 +89,7 @@ for spec in 0 80:0 a:1 1.2.3.4:80 localhost:1:2 ::1:1:2 1:2:3 ''; do
 done
 free_port
 d=$port
-says "several, one of which the box has: none" 125 "*forwards port $a already*" igloo ports one add "$d:8000" 0:8000 "$a:1"
+says "several, one of which the box has: none" 125 "*port $a: the box forwards it already*" igloo ports one add "$d:8000" 0:8000 "$a:1"
 is "none of them" "$(igloo ports one | grep -c .)" 4
 ok "the first is closed" closed 127.0.0.1 "$d"
 ok "several at once" igloo ports one add "$d:8000" 0:8000
