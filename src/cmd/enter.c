@@ -332,8 +332,8 @@ static int check_kind(const struct box_options *o, const struct enter *in, struc
 			e,
 			"in its configuration: systemd.services.igloo-guest.serviceConfig.TasksMax = lib.mkForce 500;");
 	}
-	if (in->ssh_keys.n > 0)
-		return err_set(e, ENOTSUP, "a %s cannot use the SSH agent yet", name);
+	if (in->ssh_keys.n > 0 && o->guest && str_starts(o->guest, "nixos"))
+		return err_set(e, ENOTSUP, "the SSH agent is not there for --guest nixos");
 	r = machineoptions_check(o, e);
 	return r < 0 ? r : machineoptions_check_sizes(o, &in->spec.limits, in->slot, e);
 }

@@ -55,16 +55,19 @@ struct guest {
 	size_t starting;              /* how many of them are STARTING */
 	struct dial dials[DIALS_MAX]; /* the first n_dials, in no order */
 	size_t n_dials;
-	bool root;       /* runs as uid 0, so it can change to a command's user */
-	bool closing;    /* SHUTDOWN came or a main command ended: no new commands */
-	bool shutdown;   /* SHUTDOWN came: leave when nothing runs */
-	int64_t kill_at; /* ms, CLOCK_MONOTONIC: when what SHUTDOWN asked to end is killed; 0: not to be */
-	bool draining;   /* a command is ENDED */
-	bool broken;     /* the host does not read: as if the connection had ended */
+	int listener;     /* of the SSH agent's socket in a machine; -1: there is none */
+	uint32_t accepts; /* the stream of the ACCEPT that waits for a connection to it; 0: none */
+	bool root;        /* runs as uid 0, so it can change to a command's user */
+	bool closing;     /* SHUTDOWN came or a main command ended: no new commands */
+	bool shutdown;    /* SHUTDOWN came: leave when nothing runs */
+	int64_t kill_at;  /* ms, CLOCK_MONOTONIC: when what SHUTDOWN asked to end is killed; 0: not to be */
+	bool draining;    /* a command is ENDED */
+	bool broken;      /* the host does not read: as if the connection had ended */
 };
 
-/* Plays the guest's part to its end. `fd`: the socket's number, as text. */
-void guest_run(const char *fd) ATTR_NORETURN;
+/* Plays the guest's part to its end. `fd`: the socket's number, as text; `agent`: where the guest is to listen for
+ * those that want the SSH agent (accept.c), or NULL. */
+void guest_run(const char *fd, const char *agent) ATTR_NORETURN;
 /* Every signal blocked and every disposition the default. */
 void guest_set_signals(void);
 /* The socket, whose number is the text `arg`, becomes GUEST_LINK_FD, 0 to 2 /dev/null (a command's output must not be
@@ -106,5 +109,12 @@ void dial_again(struct guest *g);
 /* When that is next, 0 for never. */
 int64_t dial_next_time(const struct guest *g);
 bool dial_has(const struct guest *g, uint32_t stream);
+
+/* A socket at `path`, an absolute one, for the owner of its folder alone. Returns it or -errno. */
+int accept_listen(const char *path);
+/* The next connection to it is the stream's. Returns 0, or -EPROTO when the host must not have asked. */
+int accept_start(struct guest *g, uint32_t stream);
+/* There may be one. */
+void accept_resolve(struct guest *g);
 
 #endif

@@ -157,6 +157,8 @@ static int on_frame(struct guest *g, const struct frame *f)
 	case FRAME_DIAL:
 		r = msg_get_port(f, &port);
 		return r < 0 ? r : dial_start(g, f->stream, port);
+	case FRAME_ACCEPT:
+		return accept_start(g, f->stream);
 	case FRAME_SHUTDOWN:
 		on_shutdown(g, msg_get_grace(f));
 		return 0;
@@ -216,10 +218,10 @@ static int64_t next_time(const struct guest *g)
 
 static void wait_for_something(struct guest *g, bool receive)
 {
-	struct pollfd p[1 + STARTING_MAX + DIALS_MAX] = {{.fd = g->link.fd}};
+	struct pollfd p[1 + STARTING_MAX + DIALS_MAX + 1] = {{.fd = g->link.fd}};
 	uint32_t streams[1 + STARTING_MAX];
 	struct timespec timeout = {0};
-	nfds_t n = 1, n_commands;
+	nfds_t n = 1, n_commands, n_dials;
 	int64_t at = child_ended ? guest_now_ms() : next_time(g);
 	int64_t left = at - guest_now_ms();
 	sigset_t mask;
@@ -234,14 +236,19 @@ static void wait_for_something(struct guest *g, bool receive)
 	n_commands = n;
 	for (size_t i = 0; i < g->n_dials; i++)
 		p[n++] = (struct pollfd){.fd = g->dials[i].fd, .events = POLLOUT};
+	n_dials = n;
+	if (g->accepts)
+		p[n++] = (struct pollfd){.fd = g->listener, .events = POLLIN};
 	if (left > 0)
 		timeout = (struct timespec){.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
 	(void)sigfillset(&mask);
 	(void)sigdelset(&mask, SIGCHLD);
 	if (ppoll(p, n, at > 0 ? &timeout : NULL, &mask) <= 0)
 		return;
+	if (n > n_dials && p[n_dials].revents)
+		accept_resolve(g);
 	/* From the last, because the last takes the place of one that is removed. */
-	for (nfds_t i = n; i-- > n_commands;)
+	for (nfds_t i = n_dials; i-- > n_commands;)
 		if (p[i].revents)
 			dial_resolve(g, i - n_commands);
 	for (nfds_t i = 1; i < n_commands; i++)
@@ -312,7 +319,7 @@ static void say_hello(struct guest *g)
 	guest_send(g, 0, FRAME_HELLO, p, sizeof(p), -1);
 }
 
-void guest_run(const char *fd)
+void guest_run(const char *fd, const char *agent)
 {
 	struct sigaction act = {.sa_handler = on_sigchld, .sa_flags = SA_NOCLDSTOP};
 
@@ -321,6 +328,9 @@ void guest_run(const char *fd)
 	guest_set_descriptors(fd, GUEST_LINK_FD + 1);
 	if (chdir("/") < 0)
 		guest_die("cannot enter /");
+	guest.listener = agent ? accept_listen(agent) : -1;
+	if (agent && guest.listener < 0)
+		guest_die("cannot make the socket of the SSH agent");
 	link_init(&guest.link, GUEST_LINK_FD, OUT_MAX);
 	guest.root = geteuid() == 0;
 	say_hello(&guest);
@@ -349,5 +359,5 @@ int main(int argc, char **argv)
 		guest_die(
 			"usage: igloo-guest FD [--vm [--disk] [--hello-ms MS] [--tap] [--virtiofsd N WORD...] PROGRAM "
 			"ARGUMENT...]");
-	guest_run(argv[1]);
+	guest_run(argv[1], NULL);
 }

@@ -1,8 +1,9 @@
 /* The guest program's parts around and in a machine.
  *
- * `igloo-guest FD --vm [--disk] [--hello-ms MS] [--tap] [--screen SOCKET] [--conf PATH] [--warm PATH] [--keep] [--env
- * NAME=VALUE]... [--virtiofsd N WORD...] PROGRAM ARGUMENT...` as PID 1 of a box (vmhost.c; the options but the last:
- * vmoptions.h): PROGRAM is QEMU, by its path. With --tap, descriptor 4 of this and of QEMU (VMHOST_TAP_FD) is the
+ * `igloo-guest FD --vm [--disk] [--hello-ms MS] [--tap] [--screen SOCKET] [--agent SOCKET] [--conf PATH] [--warm PATH]
+ * [--keep]
+ * [--env NAME=VALUE]... [--virtiofsd N WORD...] PROGRAM ARGUMENT...` as PID 1 of a box (vmhost.c; the options but the
+ * last: vmoptions.h): PROGRAM is QEMU, by its path. With --tap, descriptor 4 of this and of QEMU (VMHOST_TAP_FD) is the
  * machine's network, for `-netdev tap,fd=4`; with --disk, descriptor 7 (VMHOST_DISK_FD) is an image, for `-add-fd
  * fd=7,…`; with two of them, 8 is one, too. The N words are virtiofsd and its arguments: it is started first, with a
  * listening socket as descriptor VMHOST_LISTEN_FD (`--fd=3`), and QEMU has the connection to it as VMHOST_FS_FD; when
@@ -12,8 +13,8 @@
  * monitor's socket (VMHOST_MONITOR_FD), 1 its output and the machine's console: they are kept, to be told when
  * it ends before HELLO, or otherwise than with code 0, or does not get there within MS milliseconds (ERR on stream 0,
  * stage MACHINE, errno EIO or ETIMEDOUT). When FD is at its end QEMU is killed; when QEMU ends, so does this, and the
- * box. The screen of the machine, a DIAL of port 0, is the unix socket SOCKET. PROGRAM has the variables of --env and
- * no others.
+ * box. The screen of the machine, a DIAL of port 0, is the unix socket of --screen; who connects to the SSH agent in
+ * the machine is led to that of --agent. PROGRAM has the variables of --env and no others.
  *
  * With --conf PATH, the machine is given that file's lines through its port (vmgiven.h). With --warm PATH it goes on
  * from what is in that file behind VMHOST_STATE_OFFSET bytes, and boots where it does not (vmstart.c). With --keep it

@@ -165,6 +165,8 @@ static int parse_line(char *line, struct vmconf *c)
 		c->nix = value;
 	else if (strcmp(line, "seed") == 0)
 		c->seed = value;
+	else if (strcmp(line, "agent") == 0 && *value == '/')
+		c->agent = value;
 	else if (strcmp(line, "port") == 0)
 		c->port = value;
 	else if (strcmp(line, "store") == 0)

@@ -21,6 +21,7 @@
  *     clock=SECONDS                        since 1970: the clock is set when it is behind that
  *     time=NANOSECONDS                     the same, and set back when it is well ahead
  *     seed=HEX                             for the kernel's random numbers (vmgiven.h)
+ *     agent=PATH                           where the SSH agent's socket is to be
  *     port=NAME                            of the virtio port, else VM_PORT_NAME
  *     bind=PATH                            of a system's service (vm.h): that of the box is to be there, too; a
  *                                          byte that is %, blank or not printable ASCII is %XX
@@ -77,6 +78,7 @@ struct vmconf {
 	int64_t pids;  /* 0: any number */
 	int64_t time;  /* 0: none */
 	char *seed;    /* NULL: none */
+	char *agent;   /* NULL: none */
 };
 
 /* Cuts the NUL-terminated text to pieces. 0, or -EINVAL and the line that is wrong. */

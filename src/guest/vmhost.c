@@ -101,6 +101,8 @@ static void on_hello(void *user)
 
 	if (vmstart_is_warm(h))
 		vmstart_done(h);
+	if (h->options.agent)
+		bridge_accept(h->bridge);
 	put_time(payload, true);
 	(void)bridge_tell_remote_first(h->bridge, FRAME_TIME, payload, sizeof(payload));
 }
@@ -149,17 +151,29 @@ int vmhost_step(struct vmhost *h, int timeout_ms)
 }
 
 /* QEMU listens there as soon as it has started. */
-static int dial_screen(void *user)
+static int dial_socket(const char *path)
 {
-	const struct vmhost *h = user;
-	const char *screen = h->options.screen;
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (!screen || fd < 0 || strlen(screen) >= sizeof(to.sun_path))
+	if (!path || fd < 0 || strlen(path) >= sizeof(to.sun_path))
 		return -1;
-	memcpy(to.sun_path, screen, strlen(screen));
+	memcpy(to.sun_path, path, strlen(path));
 	return connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0 ? -1 : take_fd(&fd);
+}
+
+static int dial_screen(void *user)
+{
+	const struct vmhost *h = user;
+
+	return dial_socket(h->options.screen);
+}
+
+static int dial_agent(void *user)
+{
+	const struct vmhost *h = user;
+
+	return dial_socket(h->options.agent);
 }
 
 void vmhost_leave(int code)
@@ -422,8 +436,11 @@ void vmhost_run(const char *fd, char **argv)
 
 	guest_set_signals();
 	vmoptions_take(argv, &h->options);
-	h->ops = (struct bridge_ops){
-		.on_hello = on_hello, .on_shutdown = on_shutdown, .on_own_dial = dial_screen, .user = h};
+	h->ops = (struct bridge_ops){.on_hello = on_hello,
+				     .on_shutdown = on_shutdown,
+				     .on_own_dial = dial_screen,
+				     .on_accept = dial_agent,
+				     .user = h};
 	h->port = -1;
 	vmfds_keep(fd, &h->options);
 	r = vmstart_begin(h, vmfsd_take_argv(&h->options.argv));

@@ -250,7 +250,7 @@ static pid_t start_guest(int sock, bool in_system)
 	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		_exit(1);
 	(void)snprintf(number, sizeof(number), "%d", sock);
-	guest_run(number);
+	guest_run(number, conf.agent);
 }
 
 static void tell_limits(void)

@@ -44,6 +44,8 @@ void vmoptions_take(char **argv, struct vmoptions *ret)
 			ret->conf = argv[1];
 		else if (strcmp(argv[0], "--warm") == 0)
 			ret->warm = argv[1];
+		else if (strcmp(argv[0], "--agent") == 0)
+			ret->agent = argv[1];
 		else if (strcmp(argv[0], "--screen") == 0)
 			ret->screen = argv[1];
 		else if (strcmp(argv[0], "--env") == 0 && n < VMOPTIONS_ENV_MAX)

@@ -11,6 +11,7 @@ struct vmoptions {
 	int64_t hello_ms;                 /* 0: whenever */
 	const char *conf;                 /* the machine's configuration, a file; NULL: it has one */
 	const char *warm;                 /* what is kept of a machine, a file; NULL: nothing */
+	const char *agent;                /* the unix socket of the box's SSH agent; NULL: none */
 	const char *screen;               /* a unix socket's path; NULL: none */
 	char *env[VMOPTIONS_ENV_MAX + 1]; /* the program's; ends with NULL */
 	char **argv;                      /* the program and its arguments */

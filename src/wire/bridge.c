@@ -80,6 +80,11 @@ bool bridge_greeted(const struct bridge *b)
 	return b->greeted;
 }
 
+void bridge_accept(struct bridge *b)
+{
+	b->accepts = SIZE_MAX;
+}
+
 bool bridge_idle(const struct bridge *b)
 {
 	if ((!b->local_ended && link_pending(&b->local)) || (!b->remote_ended && bridge_pending(b) > 0))
@@ -446,7 +451,7 @@ static int leftovers(struct bridge *b)
 		r = local_frames(b);
 	if (r == 0)
 		r = settle(b);
-	return r;
+	return r < 0 ? r : stream_ask(b);
 }
 
 int bridge_step(struct bridge *b, struct pollfd *extra, size_t n_extra, int timeout_ms)

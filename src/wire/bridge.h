@@ -52,6 +52,9 @@ struct bridge_ops {
 	/* Of the host's side: a DIAL of port 0, which no box has: a new connection to what the caller has in its place
 	 * (a machine's screen), a stream socket; -1: there is none now. Nothing of it goes through the bridge. */
 	int (*on_own_dial)(void *user);
+	/* Of the host's side: somebody in the machine has connected to what bridge_accept() is about: where that leads,
+	 * a stream socket; -1: nowhere. */
+	int (*on_accept)(void *user);
 	/* The others are of the guest's side. */
 	/* An EXEC_MAIN command has ended and its output was sent; EXIT follows. Nothing else runs any more. */
 	void (*on_main_end)(void *user);
@@ -92,6 +95,9 @@ bool bridge_idle(const struct bridge *b);
 int bridge_tell(struct bridge *b, uint8_t type, const void *payload, size_t n);
 /* Sends a last word to the local end and all that is queued for it, waiting at most timeout_ms. */
 void bridge_say_last(struct bridge *b, uint8_t type, const void *payload, size_t n, int timeout_ms);
+/* Of the host's side: the guest has a socket (ACCEPT of wire/frame.h), whose connections are taken from here on, one
+ * after the other. */
+void bridge_accept(struct bridge *b);
 /* As bridge_tell(), to the remote end. */
 int bridge_tell_remote(struct bridge *b, uint8_t type, const void *payload, size_t n);
 /* The same, before all that waits for the remote end; in on_hello only. */

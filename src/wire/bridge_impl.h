@@ -45,6 +45,7 @@ struct stream {
 	enum stream_kind kind;
 	bool pty;
 	bool main;
+	bool asked;   /* host: by an ACCEPT, so it has no local end */
 	bool started; /* STARTED or DIALED passed */
 	bool ended;   /* EXIT came and is held back */
 	bool over;    /* to be forgotten */
@@ -68,7 +69,10 @@ struct bridge {
 	struct str out; /* out.p[out_at..] is to be sent to the remote end */
 	size_t out_at;
 	bool greeted;
-	bool limits; /* LIMITS has passed */
+	bool limits;    /* LIMITS has passed */
+	size_t accepts; /* bridge_accept() was called: connections are asked for while there are fewer streams than so
+			   many */
+	bool asking;    /* an ACCEPT waits for its answer */
 	bool local_ended;
 	bool remote_ended;
 	bool replaceable; /* the remote end, until HELLO; `remote` is -1 when it is lost */
@@ -137,6 +141,8 @@ void stream_release(struct stream *s);
 /* Frames whose stream is a command or a connection. */
 int stream_from_local(struct bridge *b, const struct frame *f);
 int stream_from_remote(struct bridge *b, const struct frame *f);
+/* Sends the ACCEPT that is due. */
+int stream_ask(struct bridge *b);
 /* Whatever EXIT waited for may have happened. */
 int stream_settle(struct bridge *b, struct stream *s, int64_t now);
 /* The remote end is no more: sources end, sinks write what they have. */

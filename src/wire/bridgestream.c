@@ -198,12 +198,53 @@ static int make_pair(struct stream *s, int *ret_fd)
 	return r;
 }
 
+/* What somebody in the machine asked for, on this side: a connection to where it leads, or to nothing, which ends. */
+static int on_asked(struct bridge *b, struct stream *s)
+{
+	int fd = b->ops.on_accept ? b->ops.on_accept(b->ops.user) : -1;
+	int r;
+
+	s->started = true;
+	b->asking = false;
+	r = fd < 0 ? make_pair(s, &fd) : channel_begin_both(s, BRIDGE_HOST, fd);
+	/* The other end of the pair, or what could not be kept. */
+	if (r < 0 || s->channels[FRAME_IN].fd != fd)
+		(void)close_fd(fd);
+	return r;
+}
+
+int stream_ask(struct bridge *b)
+{
+	struct stream *s;
+
+	if (b->n >= b->accepts || b->asking || !b->greeted || b->local_ended || b->remote_ended)
+		return 0;
+	s = stream_new(b, 0, STREAM_DIAL);
+	/* Then when there are fewer. */
+	if (!s)
+		return 0;
+	s->asked = b->asking = true;
+	return bridge_send(b, s->id, FRAME_ACCEPT, 0, NULL, 0);
+}
+
+static int on_accept(struct bridge *b, const struct frame *f)
+{
+	struct stream *s;
+
+	if (b->end == BRIDGE_HOST || stream_find_local(b, f->stream))
+		return -EPROTO;
+	s = stream_new(b, f->stream, STREAM_DIAL);
+	return s ? bridge_send_local(b, s->local, FRAME_ACCEPT, NULL, 0, -1) : refuse(b, f->stream, MSG_STAGE_DIAL);
+}
+
 static int on_started(struct bridge *b, struct stream *s, const struct frame *f)
 {
 	bool both = s->pty || s->kind == STREAM_DIAL;
 	int fd = -1;
 	int r = 0;
 
+	if (s->asked)
+		return on_asked(b, s);
 	s->started = true;
 	if (both && b->end == BRIDGE_HOST) {
 		r = make_pair(s, &fd);
@@ -298,6 +339,12 @@ static int on_err(struct bridge *b, struct stream *s, const struct frame *f)
 	if (s->started || msg_get_err(f, &m) < 0)
 		return -EPROTO;
 	s->over = true;
+	/* It has no such socket, or is about to end; or it has too many streams, and some of them have to end first. */
+	if (s->asked) {
+		b->asking = false;
+		b->accepts = m.errnum == EAGAIN ? b->n - 1 : 0;
+		return 0;
+	}
 	if (b->end == BRIDGE_HOST)
 		return bridge_send_local(b, s->local, FRAME_ERR, f->payload, MSG_ERR_BYTES, -1);
 	return bridge_send(b, s->id, FRAME_ERR, 0, f->payload, MSG_ERR_BYTES);
@@ -371,6 +418,8 @@ static int from_host(struct bridge *b, struct stream *s, const struct frame *f)
 		return on_exec(b, f);
 	case FRAME_DIAL:
 		return on_dial(b, f);
+	case FRAME_ACCEPT:
+		return on_accept(b, f);
 	case FRAME_SIGNAL:
 		if (!known)
 			return 0;

@@ -36,6 +36,7 @@ static const struct {
 	[FRAME_LIMITS] = {8, 8, 0, true, false},
 	[FRAME_STAGE] = {1, 1 + FRAME_WORDS_MAX, 0, true, false},
 	[FRAME_STOPPED] = {8, 8, 0, true, false},
+	[FRAME_ACCEPT] = {0, 0, 0, false, true},
 };
 
 uint16_t frame_get16(const uint8_t *p)

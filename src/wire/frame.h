@@ -42,6 +42,10 @@
  *                                                     guest's, but a bridge's (wire/bridge.h)
  *   DIALED    guest  dialling the same u16            once, with a TCP socket that is connected to that port of the
  *                                                     box's loopback; ends the stream
+ *   ACCEPT    host   dialling -                       as DIAL, for a connection that somebody in the box makes to its
+ *                                                     SSH agent's socket. At most one waits. Between a machine's
+ *                                                     bridges only: a box without one has that socket outside
+ *                                                     (box/boxagent.h). Answered by DIALED, port 0, or ERR (DIAL)
  *   ATTACH    client command  u16 rows, u16 cols      to a supervisor only (box/control.h), which answers
  *                                                     STARTED with a socket of the box's output and input
  *   RESIZE    client 0        u16 rows, u16 cols      to a supervisor only: the size of a detached box's terminal
@@ -119,6 +123,7 @@ enum frame_type {
 	FRAME_ROUTE = 28,
 	FRAME_STAGE = 29,
 	FRAME_STOPPED = 30,
+	FRAME_ACCEPT = 31,
 };
 
 enum frame_flag {

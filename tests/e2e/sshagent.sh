@@ -149,6 +149,32 @@ igloo run "${box_options[@]}" --ssh-key client -- python3 "$P/agentprobe.py" "$P
 results protocol "$T/out"
 is "the agent has its keys" "$(ssh-add -l | wc -l)" 3
 
+# -- in a machine, whose kernel has a socket of its own ----------------------------------------------------------------------
+
+if [[ $EUID != 0 ]]; then
+	skip "in a machine" "root (one that starts is enough)"
+elif ! command -v qemu-system-x86_64 >/dev/null || [[ -z ${IGLOO_TEST_KERNEL-} ]]; then
+	skip "in a machine" "qemu-system-x86_64 and an unpacked kernel package in IGLOO_TEST_KERNEL (docs/kernels.md)"
+else
+	machine=(--in vm --kernel "$IGLOO_TEST_KERNEL" --accel tcg --memory 512M --cpus 1 --overlay)
+	# shellcheck disable=SC2016 # the box's
+	inside='stat -c "%a %U %F" /run/ssh-agent "$SSH_AUTH_SOCK"; ssh-add -l | cut -d " " -f 2
+		for i in {1..20}; do ssh-add -l & done | wc -l; eval "$1"; python3 "$2/agentprobe.py" "$2"'
+	# A machine has a folder where it is told to.
+	igloo run "${box_options[@]/#"$P"/"$P:$P"}" "${machine[@]}" --ssh-key client --allow code.test:22 -- \
+		bash -c "$inside" - "${push//by-agent/by-machine}" "$P" >"$T/machine" 2>"$T/err" </dev/null
+	sed 1,6d "$T/machine" >"$T/probed"
+	is "a machine: the socket, the key, many at once, git" "$(head -n 6 "$T/machine")" "700 igloo directory
+600 igloo socket
+$client
+20
+from afar
+pushed"
+	like "and what was signed is told" "$(<"$T/err")" "*signatures with the SSH key $client client*"
+	results "the protocol in a machine" "$T/probed"
+fi
+is "the agent still has its keys" "$(ssh-add -l | wc -l)" 3
+
 # -- certificates, and keys for one destination -------------------------------------------------------------------------------
 
 ssh-keygen -q -t ed25519 -N '' -C ca -f "$keys/ca"

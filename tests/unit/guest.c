@@ -516,6 +516,19 @@ TEST(dials)
 	CHECK(end_of(2) == 3);
 }
 
+/* Only a machine's guest has a socket for the SSH agent. */
+TEST(accept_without_a_socket)
+{
+	box_open();
+	/* A bridge's host has no ACCEPT of its own (bridgeaccept.c). */
+	if (box_between)
+		return;
+	CHECK(link_send(&box.link, 1, FRAME_ACCEPT, 0, NULL, 0, NULL, 0) == 0);
+	CHECK(end_of(1) == -EOPNOTSUPP && box.s[1].err.stage == MSG_STAGE_DIAL);
+	exec_with(2, 0, SH("exit 3"), NULL);
+	CHECK(end_of(2) == 3);
+}
+
 /* A server that does not accept: what waits is bounded, and nothing else waits for it. */
 TEST(dials_that_wait)
 {

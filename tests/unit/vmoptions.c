@@ -33,9 +33,10 @@ TEST(what_is_kept)
 	_cleanup_strv_ struct strv argv = STRV_INIT;
 	struct vmoptions o;
 
-	strv_split(&argv, "--keep --conf /vm/conf --warm /vm/template /qemu --keep", ' ');
+	strv_split(&argv, "--keep --conf /vm/conf --warm /vm/template --agent /box/a /qemu --keep", ' ');
 	vmoptions_take(argv.v, &o);
-	CHECK(o.keep && o.argv == argv.v + 5);
+	CHECK(o.keep && o.argv == argv.v + 7);
+	CHECK_STR(o.agent, "/box/a");
 	CHECK_STR(o.conf, "/vm/conf");
 	CHECK_STR(o.warm, "/vm/template");
 }

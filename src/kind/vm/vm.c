@@ -30,6 +30,7 @@
 #include "kind/vm/initrd.h"
 #include "kind/vm/kernel.h"
 #include "kind/vm/layer.h"
+#include "kind/vm/machagent.h"
 #include "kind/vm/machine.h"
 #include "kind/vm/machnet.h"
 #include "kind/vm/nixos.h"
@@ -154,6 +155,8 @@ static int configure(const struct kind_box *box, const struct parts *p, struct s
 		str_addf(to, "mount=tmpfs run /run/user/%d nosuid,nodev,mode=0700,uid=%d,gid=%d\n", BOX_UID, BOX_UID,
 			 BOX_GID);
 	str_adds(to, str_text(&p->fittings.conf));
+	if (box->agent)
+		machagent_configure(to);
 	return r < 0 ? r : machnet_configure(p->net, &box->spec->allow, to, e);
 }
 
@@ -331,7 +334,7 @@ static int choose_start(const struct box_spec *spec, const struct machine *m, st
 }
 
 /* For PID 1 of the box. */
-static void add_options(const struct box_spec *spec, const struct parts *p, size_t n_disks, struct strv *to)
+static void add_options(const struct kind_box *box, const struct parts *p, size_t n_disks, struct strv *to)
 {
 	strv_add(to, "igloo-guest");
 	strv_add(to, "3");
@@ -347,13 +350,15 @@ static void add_options(const struct box_spec *spec, const struct parts *p, size
 		strv_add(to, ENCLOSURE_TEMPLATE);
 	}
 	strv_add(to, "--hello-ms");
-	strv_addf(to, "%d", hello_ms(spec, p));
+	strv_addf(to, "%d", hello_ms(box->spec, p));
 	if (p->net == MACHNET_TAP)
 		strv_add(to, "--tap");
 	if (p->fittings.screen) {
 		strv_add(to, "--screen");
 		strv_add(to, p->fittings.screen);
 	}
+	if (box->agent)
+		machagent_add_options(to);
 	for (size_t i = 0; i < p->fittings.env.n; i++) {
 		strv_add(to, "--env");
 		strv_add(to, p->fittings.env.v[i]);
@@ -362,8 +367,9 @@ static void add_options(const struct box_spec *spec, const struct parts *p, size
 		vmfs_add_argv(&p->fs, enclosure_virtiofsd(p->fs.virtiofsd), "/" MONITOR_BOX, to);
 }
 
-static int command_line(const struct box_spec *spec, struct parts *p, struct strv *to, struct err **e)
+static int command_line(const struct kind_box *box, struct parts *p, struct strv *to, struct err **e)
 {
+	const struct box_spec *spec = box->spec;
 	const struct machine_port port = {.name = VM_PORT_NAME, .fd = VMHOST_PORT_FD};
 	struct machine_disk disks[LAYER_DISKS_MAX];
 	const size_t n_disks = layer_disks(&p->layer, VMHOST_DISK_FD, disks);
@@ -396,12 +402,11 @@ static int command_line(const struct box_spec *spec, struct parts *p, struct str
 		.nested = spec->machine.nested,
 		.more = &p->fittings.argv,
 	};
-
 	int r = choose_start(spec, &m, p, e);
 
 	if (r < 0)
 		return r;
-	add_options(spec, p, n_disks, to);
+	add_options(box, p, n_disks, to);
 	return machine_argv(&m, to, e);
 }
 
@@ -424,7 +429,7 @@ static int vm_start(struct kind_box *box, struct err **e)
 	if (r == 0)
 		r = layer_open(box, &p.layer, e);
 	if (r == 0)
-		r = command_line(box->spec, &p, &argv, e);
+		r = command_line(box, &p, &argv, e);
 	if (r == 0) {
 		struct enclosure enclosure = {
 			.qemu = p.qemu,
