@@ -169,6 +169,21 @@ like "what was synced is there" "$([[ ${out%%$'\n'*} -ge $begin ]] && echo yes |
 [[ $EUID != 0 ]] || is "and what nix develop built; the next task has the new flake" "$(tail -n 1 <<<"$out")" "NEW=added"
 like "a smaller --disk is a note" "$err" '*stays at 600 MiB*'
 
+# -- kept, and begun with ---------------------------------------------------------------------------------------------
+
+if [[ $EUID == 0 ]]; then
+	slot=$(basename "$(dirname "$(disk)")")
+	ok "a snapshot of a slot with a disk" igloo snapshot create "$slot" before
+	ok "a fork of it" igloo fork "$slot" forked
+	is "takes no room for what is not there" $(($(stat -c '%b * 512 / 1048576' "$(disk forked)/image") < 300)) 1
+	prints "a machine in the fork has what the disk had" own "${vm[@]}" --slot forked -- bash -c 'cd ~/"deep er" && ls own && rm own && sync'
+	ok "the first one loses its disk" igloo slot rm --yes --disk "$slot"
+	ok "and gets it back" igloo snapshot restore --yes before
+	prints "with what it had" own "${vm[@]}" -- bash -c 'cd ~/"deep er" && ls own'
+else
+	skip "snapshots and forks of a disk" "root: once is enough"
+fi
+
 # -- damage -------------------------------------------------------------------------------------------------------------
 
 cp --sparse=always "$(disk)/image" "$T/image"

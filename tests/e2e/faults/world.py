@@ -184,8 +184,9 @@ def nothing_left():
 
 def no_keeper_left():
     within(IDLE + 10, lambda: not keepers(), lambda: f"keepers: {keepers()}")
-    igloo("ls")
-    assert not runtime_files(), runtime_files()
+    # `ls` removes what is left of them. A process that ends has lost its name here before its sockets are closed, and
+    # another may have the folder's lock just then.
+    within(5, lambda: igloo("ls") is not None and not runtime_files(), runtime_files)
 
 
 def _skipping(function):
